@@ -1,0 +1,2 @@
+//! Checks for developers.
+fn main() {}
