@@ -1,0 +1,118 @@
+//! The one door: what goes into a replica, and what comes out.
+//!
+//! A write carries the messages that it unlocks. A driver appends the records, syncs, and then
+//! sends `then_send`; it never asks which message waits for what. Filling one [`Effects`] over
+//! many steps is group commit: step all that is ready, append once, sync once, one send a peer.
+
+use alloc::vec::Vec;
+
+use crate::ballot::{NodeId, Slot};
+use crate::event::Event;
+use crate::message::{Envelope, Message};
+use crate::record::Record;
+use crate::value::{Command, Value};
+
+/// What a replica reacts to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// A message arrived.
+    Message {
+        /// Its sender, as the transport established it.
+        from: NodeId,
+        /// What was said.
+        message: Message,
+    },
+    /// Clients' values, to be proposed in this order. Given together, they travel together.
+    Propose(Vec<Command>),
+    /// The deadline has passed.
+    Tick,
+}
+
+/// What a replica wants done. Reused: clearing keeps the capacity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Effects {
+    /// May leave now.
+    pub send: Vec<Envelope>,
+    /// Append these records; once they are on disk, send these.
+    pub write: Write,
+    /// Newly chosen: contiguous, in order, each slot exactly once in a replica's life.
+    pub chosen: Vec<(Slot, Value)>,
+    /// Values that will not be proposed, or were lost from sight.
+    pub refused: Vec<Refusal>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// Records, and the messages that may leave once these *and all earlier records* are on disk. The
+/// messages wait for earlier writes even where there are no new records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Write {
+    /// To append, in this order.
+    pub records: Vec<Record>,
+    /// To send afterwards.
+    pub then_send: Vec<Envelope>,
+}
+
+impl Write {
+    /// Whether there is nothing to append and nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.then_send.is_empty()
+    }
+}
+
+/// A value that this replica does not propose (any more).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// The value.
+    pub command: Command,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// Why a value is refused, and what that says about its fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalReason {
+    /// Never proposed: another node leads, perhaps this one.
+    NotLeading {
+        /// The leader that is followed.
+        leader: Option<NodeId>,
+    },
+    /// Never proposed: too many values or bytes are waiting.
+    WindowFull,
+    /// Never proposed: larger than a value may be.
+    TooLarge {
+        /// The largest size, in bytes.
+        bytes_max: usize,
+    },
+    /// Proposed, and then another leader took over: it may be chosen or not.
+    Deposed {
+        /// Who took over.
+        leader: NodeId,
+    },
+}
+
+impl Effects {
+    /// Empties every list and keeps its memory.
+    pub fn clear(&mut self) {
+        self.send.clear();
+        self.write.records.clear();
+        self.write.then_send.clear();
+        self.chosen.clear();
+        self.refused.clear();
+        self.events.clear();
+    }
+
+    /// Files a message where its kind says: at once, or behind the disk.
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        let waits = message.waits_for_disk();
+        let queue = if waits { &mut self.write.then_send } else { &mut self.send };
+        queue.push(Envelope { to, message });
+    }
+
+    /// Sends the same message to each.
+    pub(crate) fn send_all(&mut self, to: impl Iterator<Item = NodeId>, message: &Message) {
+        for node in to {
+            self.send(node, message.clone());
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! When to campaign. Liveness only: no answer given here can make anything unsafe.
+//!
+//! A leader that hears no leader for its patience first probes the acceptors, which changes
+//! nothing there. It prepares only when a phase-1 quorum answers that it has seen no progress for
+//! as long. So there is no duel, no zombie leader on a stalled disk, no flapping when links are
+//! partial, and no disturbance by a node that returns.
+//!
+//! Source: probing takes the place of the pre-vote of Ongaro, "Consensus: Bridging Theory and
+//! Practice", section 9.6, and of check-quorum, in one mechanism.
+
+use core::time::Duration;
+
+use crate::ballot::{Ballot, NodeId};
+use crate::config::Timing;
+use crate::quorum::{Configuration, Phase1, Voters};
+use crate::rng::Rng;
+use crate::support::is_fresh;
+use crate::time::Instant;
+
+/// One would-be leader's patience.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Election {
+    timing: Timing,
+    /// Place among the leaders, by id; lower ones are less patient.
+    rank: u32,
+    state: State,
+    /// The highest ballot heard to lead, and when it was last heard with a proof.
+    followed: Option<(Ballot, Instant)>,
+    /// Campaigns lost in a row. Each doubles the pause before the next.
+    lost: u32,
+    probe: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum State {
+    /// Silent until then.
+    Waiting(Instant),
+    /// Has asked the acceptors; asks again then.
+    Probing { quiet: Voters<Phase1>, active: bool, again: Instant },
+    /// Phase 1 is under way; it ends by itself.
+    Preparing,
+    /// Leads. The next heartbeat is due then, and perhaps a new phase 1.
+    Leading { heartbeat: Instant, prepare: Option<Instant> },
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Send this probe to every acceptor.
+    Probe {
+        /// The probe's id.
+        id: u64,
+        /// Whether acceptors answered the last one that somebody leads.
+        spared: bool,
+    },
+    /// Send heartbeats.
+    Heartbeat,
+    /// Prepare a higher ballot, to win back an acceptor that promised one.
+    Prepare,
+}
+
+/// Doublings of the pause after a lost campaign, at most.
+const LOST_MAX: u32 = 5;
+
+impl Election {
+    /// A would-be leader that has just started. `rank` is its place among the leaders.
+    pub fn new(timing: Timing, rank: u32, now: Instant, rng: &mut Rng) -> Election {
+        let step = timing.election_timeout / 4;
+        // Nobody is known to lead yet, and a probe disturbs nobody, so there is little to wait for.
+        let start = now.plus(step * rank).plus(rng.jitter(step / 2));
+        Election { timing, rank, state: State::Waiting(start), followed: None, lost: 0, probe: 0 }
+    }
+
+    /// When [`Election::due`] wants to be asked next.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting(until) => Some(*until),
+            State::Probing { again, .. } => Some(*again),
+            State::Preparing => None,
+            State::Leading { heartbeat, prepare } => {
+                Some(prepare.map_or(*heartbeat, |at| at.min(*heartbeat)))
+            }
+        }
+    }
+
+    /// What is due by now, one thing at a time.
+    pub fn due(&mut self, now: Instant, rng: &mut Rng) -> Option<Due> {
+        match &mut self.state {
+            State::Waiting(until) if *until <= now => Some(self.probe(now, false, rng)),
+            State::Probing { active, again, .. } if *again <= now => {
+                let spared = *active;
+                Some(self.probe(now, spared, rng))
+            }
+            State::Leading { prepare: Some(at), .. } if *at <= now => Some(Due::Prepare),
+            State::Leading { heartbeat, .. } if *heartbeat <= now => {
+                *heartbeat = now.plus(self.timing.heartbeat);
+                Some(Due::Heartbeat)
+            }
+            State::Waiting(_)
+            | State::Probing { .. }
+            | State::Preparing
+            | State::Leading { .. } => None,
+        }
+    }
+
+    /// An acceptor answered a probe. True when it is time to prepare.
+    pub fn probed(
+        &mut self,
+        configuration: &Configuration,
+        acceptor: NodeId,
+        id: u64,
+        progress_age: Option<Duration>,
+    ) -> bool {
+        let patience = self.timing.election_timeout;
+        let State::Probing { quiet, active, .. } = &mut self.state else {
+            return false;
+        };
+        if id != self.probe {
+            return false;
+        }
+        if progress_age.is_some_and(|age| age < patience) {
+            *active = true;
+            return false;
+        }
+        configuration.count(quiet, acceptor);
+        configuration.is_quorum(*quiet)
+    }
+
+    /// A leader's heartbeat arrived. Tells whether that leader is new to us.
+    pub fn heard(
+        &mut self,
+        ballot: Ballot,
+        proof_age: Option<Duration>,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> bool {
+        let known = self.followed.map(|(followed, _)| followed);
+        if known.is_some_and(|followed| ballot < followed) {
+            // An old leader, or an old message.
+            return false;
+        }
+        let is_new = known != Some(ballot);
+        let proven = is_fresh(proof_age, self.timing.election_timeout);
+        if is_new || proven {
+            self.followed = Some((ballot, now));
+            self.state = State::Waiting(now.plus(self.patience(rng)));
+        }
+        if proven {
+            self.lost = 0;
+        }
+        is_new
+    }
+
+    /// Phase 1 has begun.
+    pub fn preparing(&mut self) {
+        self.state = State::Preparing;
+    }
+
+    /// Phase 1 is done: heartbeats are due at once.
+    pub fn elected(&mut self, ballot: Ballot, now: Instant) {
+        self.followed = Some((ballot, now));
+        self.lost = 0;
+        self.state = State::Leading { heartbeat: now, prepare: None };
+    }
+
+    /// While leading: an acceptor went over to a higher ballot, a quorum did not. Move above it
+    /// soon, unless somebody is about to take over anyway.
+    pub fn contested(&mut self, now: Instant, rng: &mut Rng) {
+        let pause = self.pause(rng);
+        if let State::Leading { prepare, .. } = &mut self.state
+            && prepare.is_none()
+        {
+            self.lost = (self.lost + 1).min(LOST_MAX);
+            *prepare = Some(now.plus(pause));
+        }
+    }
+
+    /// Lost the lead or the campaign: a randomised, growing pause.
+    pub fn deposed(&mut self, now: Instant, rng: &mut Rng) {
+        let pause = self.pause(rng);
+        self.lost = (self.lost + 1).min(LOST_MAX);
+        self.state = State::Waiting(now.plus(pause));
+    }
+
+    /// The leader that is followed, if it was heard lately.
+    pub fn leader(&self, now: Instant) -> Option<NodeId> {
+        let (ballot, at) = self.followed?;
+        let lately = now.since(at) <= self.timing.election_timeout * 2;
+        lately.then_some(ballot.leader)
+    }
+
+    /// The highest ballot heard to lead.
+    pub fn followed(&self) -> Option<Ballot> {
+        self.followed.map(|(ballot, _)| ballot)
+    }
+
+    fn probe(&mut self, now: Instant, spared: bool, rng: &mut Rng) -> Due {
+        let step = self.timing.election_timeout / 4;
+        let again = now.plus(step).plus(rng.jitter(step / 2));
+        self.state = State::Probing { quiet: Voters::default(), active: false, again };
+        self.probe += 1;
+        Due::Probe { id: self.probe, spared }
+    }
+
+    fn patience(&self, rng: &mut Rng) -> Duration {
+        let step = self.timing.election_timeout / 4;
+        self.timing.election_timeout + step * self.rank + rng.jitter(step / 2)
+    }
+
+    fn pause(&self, rng: &mut Rng) -> Duration {
+        let step = self.timing.election_timeout / 4;
+        step / 2 + rng.jitter(step * 2u32.pow(self.lost))
+    }
+}

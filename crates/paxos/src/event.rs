@@ -1,0 +1,119 @@
+//! What happened, as a closed list: metrics, logs, captions and coverage read the same facts.
+
+use crate::ballot::{Ballot, NodeId, Slot};
+
+/// Something worth counting or telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Event {
+    /// Asks the acceptors whether anybody leads.
+    Probed,
+    /// Acceptors support another leader, so there was no campaign.
+    CampaignSpared {
+        /// Who leads, as far as the acceptors' promises tell.
+        leader: NodeId,
+    },
+    /// Phase 1 starts.
+    Prepared {
+        /// The ballot asked for.
+        ballot: Ballot,
+    },
+    /// An acceptor promised.
+    Promised {
+        /// The ballot promised.
+        ballot: Ballot,
+    },
+    /// A phase-1 quorum has promised; this node leads.
+    Elected {
+        /// Its ballot.
+        ballot: Ballot,
+        /// Slots whose value was voted for under an older ballot and is proposed again.
+        adopted: u64,
+        /// Slots below them without any vote, closed with no-ops.
+        noops: u64,
+    },
+    /// Some acceptor supports a higher ballot, but a quorum is left.
+    Contested {
+        /// The higher ballot.
+        by: Ballot,
+    },
+    /// No quorum is left for our ballot.
+    Deposed {
+        /// The ballot that took it.
+        by: Ballot,
+    },
+    /// An acceptor refused a lower ballot.
+    Rejected {
+        /// The ballot refused.
+        ballot: Ballot,
+        /// The acceptor's promise.
+        promised: Ballot,
+    },
+    /// Unanswered messages were sent again.
+    SentAgain {
+        /// How many.
+        messages: u64,
+    },
+    /// A learner asked for what it missed.
+    Fetched {
+        /// From this slot on.
+        from: Slot,
+    },
+    /// A new leader is followed.
+    Following {
+        /// Its ballot.
+        ballot: Ballot,
+    },
+    /// What this node needs was cut elsewhere; it must get a snapshot before it can go on.
+    Behind {
+        /// Everything below is only in snapshots.
+        truncated: Slot,
+    },
+    /// Bytes were well-formed, but no correct member sends this. Nothing was done.
+    Declined {
+        /// The sender.
+        from: NodeId,
+        /// Why.
+        why: Decline,
+    },
+    /// Two different values claim one slot at one ballot, or two values claim to be chosen in one
+    /// slot. Agreement is broken somewhere: whoever drives this replica must stop and tell.
+    Conflict {
+        /// The slot.
+        slot: Slot,
+    },
+}
+
+/// Why a well-formed message is declined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decline {
+    /// The sender or receiver does not have the role that the message needs.
+    Role,
+    /// The ballot's leader is not the sender, or cannot lead.
+    BallotOwner,
+    /// The round lies absurdly far above everything seen; believing it would use up the numbers.
+    RoundJump,
+    /// The slots lie absurdly far above what is chosen, or beyond the last slot.
+    SlotRange,
+}
+
+impl Event {
+    /// As metrics spell it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Probed => "probed",
+            Event::CampaignSpared { .. } => "campaign_spared",
+            Event::Prepared { .. } => "prepared",
+            Event::Promised { .. } => "promised",
+            Event::Elected { .. } => "elected",
+            Event::Contested { .. } => "contested",
+            Event::Deposed { .. } => "deposed",
+            Event::Rejected { .. } => "rejected",
+            Event::SentAgain { .. } => "sent_again",
+            Event::Fetched { .. } => "fetched",
+            Event::Following { .. } => "following",
+            Event::Behind { .. } => "behind",
+            Event::Declined { .. } => "declined",
+            Event::Conflict { .. } => "conflict",
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What is chosen, and how much of it without a hole. Safety; no time, no requests.
+//!
+//! A learner believes a slot chosen on exactly three grounds: a phase-2 quorum accepted one ballot
+//! there and it has seen that ballot's value; the leader of a ballot says so and it has seen that
+//! very ballot's value; or another learner passes on what it knows. A bare watermark over
+//! local votes is never enough: a vote may be for an older, losing ballot.
+//!
+//! ```text
+//!   0 ........ prefix ........ prefix + ahead_slots_max
+//!   | chosen   | proposals seen, votes counted,   | not kept;
+//!   | no holes | chosen above a hole              | fetched later
+//! ```
+//!
+//! Source: Lamport, "Paxos Made Simple", section 2.3.
+
+use alloc::vec::Vec;
+
+use crate::ballot::{Ballot, NodeId, Slot};
+use crate::config::Limits;
+use crate::quorum::Configuration;
+use crate::runs::{Run, Runs};
+use crate::tally::Tally;
+use crate::value::{VALUE_OVERHEAD, Value, Values, distance};
+
+/// One learner's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Learner {
+    /// One past the last slot below which every slot is known to be chosen.
+    prefix: Slot,
+    /// Chosen values, below the prefix and above holes. Their ballot no longer matters.
+    chosen: Runs,
+    /// Proposals at and above the prefix, per slot that of the highest ballot.
+    seen: Runs,
+    seen_bytes: usize,
+    tally: Tally,
+    ahead_slots_max: u64,
+    ahead_bytes_max: usize,
+}
+
+/// Two values claim to be chosen in one slot. Agreement is broken outside of this learner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The first such slot.
+    pub slot: Slot,
+}
+
+impl Learner {
+    /// A learner that knows nothing.
+    pub fn new(limits: &Limits) -> Learner {
+        Learner {
+            prefix: Slot::FIRST,
+            chosen: Runs::default(),
+            seen: Runs::default(),
+            seen_bytes: 0,
+            tally: Tally::default(),
+            ahead_slots_max: limits.ahead_slots_max,
+            ahead_bytes_max: limits.ahead_bytes_max,
+        }
+    }
+
+    /// One past the last slot of the contiguous chosen prefix.
+    pub fn prefix(&self) -> Slot {
+        self.prefix
+    }
+
+    /// What the slot was chosen to hold, if that is known.
+    pub fn get(&self, slot: Slot) -> Option<&Value> {
+        self.chosen.get(slot).map(|(_, value)| value)
+    }
+
+    /// Whether it knows of something above a hole in its prefix.
+    pub fn has_hole(&self) -> bool {
+        self.chosen.end() > self.prefix
+    }
+
+    /// Chosen values from a slot on, up to the prefix, at most about `bytes_max`; at least one if
+    /// there is any.
+    pub fn read(&self, from: Slot, bytes_max: usize) -> Values {
+        let Some(run) = self.chosen.next_from(from).filter(|run| run.first == from) else {
+            return Values::from(Vec::new());
+        };
+        let run = run.clip(from, self.prefix);
+        let mut bytes = 0;
+        let fits = |value: &&Value| {
+            let first = bytes == 0;
+            bytes += VALUE_OVERHEAD + value.len();
+            first || bytes <= bytes_max
+        };
+        let count = run.values.iter().take_while(fits).count();
+        run.values.slice(0, count)
+    }
+
+    /// Values proposed at a ballot. Nothing is chosen by this; a later count may refer to it.
+    pub fn see(&mut self, configuration: &Configuration, run: &Run) -> Result<(), Contradiction> {
+        let run = self.clip_to_window(run);
+        let (first, end) = (run.first, run.end());
+        if self.seen.contradicts(&run) {
+            // One ballot, one slot, two values: its leader is not one.
+            return Err(Contradiction { slot: first });
+        }
+        if !self.seen.covers(run.ballot, first, end) {
+            let bytes = run.values.bytes();
+            if self.seen_bytes + bytes > self.ahead_bytes_max {
+                return Ok(());
+            }
+            self.seen_bytes += bytes;
+            self.seen.merge(&run);
+        }
+        self.settle(configuration, first, end)
+    }
+
+    /// An acceptor's vote for what `ballot` proposes in `first..end`.
+    pub fn count(
+        &mut self,
+        configuration: &Configuration,
+        voter: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        end: Slot,
+    ) -> Result<(), Contradiction> {
+        let first = first.max(self.prefix);
+        let end = end.min(self.window_end());
+        if first >= end {
+            return Ok(());
+        }
+        self.tally.add(configuration, voter, ballot, first, end);
+        self.settle(configuration, first, end)
+    }
+
+    /// The leader of `ballot` knows every slot below `end` to be chosen. Where we have seen what
+    /// that very ballot proposed, that is what was chosen: the leader would not have proposed
+    /// anything else in a slot that is chosen.
+    pub fn announced(&mut self, ballot: Ballot, end: Slot) -> Result<(), Contradiction> {
+        let mut at = self.prefix;
+        while let Some(run) = self.seen.next_from(at).filter(|run| run.first < end) {
+            at = run.end();
+            if run.ballot == ballot {
+                let run = run.clip(run.first, end);
+                self.learn(run.first, run.values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// These values are chosen; the caller has the proof.
+    pub fn learn(&mut self, first: Slot, values: Values) -> Result<(), Contradiction> {
+        // Chosen values stand beside each other regardless of the ballot that chose them, so all
+        // get the same: a slot once chosen is never overwritten, only compared.
+        let run = self.clip_to_window(&Run { ballot: Ballot::NONE, first, values });
+        if self.chosen.contradicts(&run) {
+            let differs = |slot: &Slot| {
+                let claimed = run.values.get(distance(run.first, *slot));
+                self.get(*slot).is_some() && self.get(*slot) != claimed
+            };
+            let slot = (run.first.0..run.end().0).map(Slot).find(differs);
+            return Err(Contradiction { slot: slot.unwrap_or(run.first) });
+        }
+        self.chosen.merge(&run);
+        Ok(())
+    }
+
+    /// Moves the prefix over everything that is chosen without a hole and hands it out: each slot
+    /// once, in order.
+    pub fn advance(&mut self, deliver: &mut Vec<(Slot, Value)>) {
+        let before = self.prefix;
+        while let Some(run) =
+            self.chosen.next_from(self.prefix).filter(|run| run.first == self.prefix)
+        {
+            deliver.extend((self.prefix.0..).map(Slot).zip(run.values.iter().cloned()));
+            self.prefix = run.end();
+        }
+        if self.prefix > before {
+            self.seen.cut_below(self.prefix);
+            self.tally.cut_below(self.prefix);
+            self.seen_bytes = self.seen.iter().map(|run| run.values.bytes()).sum();
+        }
+    }
+
+    fn window_end(&self) -> Slot {
+        self.prefix.plus(self.ahead_slots_max)
+    }
+
+    fn clip_to_window(&self, run: &Run) -> Run {
+        run.clip(self.prefix, self.window_end())
+    }
+
+    fn settle(
+        &mut self,
+        configuration: &Configuration,
+        first: Slot,
+        end: Slot,
+    ) -> Result<(), Contradiction> {
+        for (ballot, mut at, end) in self.tally.chosen(configuration, first, end) {
+            while let Some(run) = self.seen.next_from(at).filter(|run| run.first < end) {
+                at = run.end();
+                if run.ballot == ballot {
+                    let run = run.clip(run.first, end);
+                    self.learn(run.first, run.values)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::ballot::Incarnation;
+    use crate::quorum::{ClusterId, DiskId, Member, Roles};
+
+    fn configuration() -> Configuration {
+        let member = |id: u32| {
+            let roles = Roles { leader: id <= 2, acceptor: id > 2, learner: false };
+            let disk = (id > 2).then(DiskId::default);
+            (NodeId(id), Member { roles, disk })
+        };
+        Configuration::majority(ClusterId::default(), (1..=5).map(member).collect()).unwrap()
+    }
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot { round, leader: NodeId(1), incarnation: Incarnation(1) }
+    }
+
+    fn run(round: u64, first: u64, bytes: &[u8]) -> Run {
+        Run { ballot: ballot(round), first: Slot(first), values: values(bytes) }
+    }
+
+    fn values(bytes: &[u8]) -> Values {
+        let all: Vec<Value> = bytes.iter().map(|byte| Value::Command(vec![*byte].into())).collect();
+        all.into()
+    }
+
+    fn delivered(learner: &mut Learner) -> Vec<(u64, u8)> {
+        let mut out = Vec::new();
+        learner.advance(&mut out);
+        let byte = |value: Value| match value {
+            Value::Command(bytes) => bytes[0],
+            Value::Noop => b'-',
+            Value::LeaderStart => b'^',
+        };
+        out.into_iter().map(|(slot, value)| (slot.0, byte(value))).collect()
+    }
+
+    fn learner() -> Learner {
+        Learner::new(&Limits::default())
+    }
+
+    #[test]
+    fn a_quorum_of_acceptors_at_one_ballot_chooses() {
+        // Section 2.3 of Paxos Made Simple, with the values sent once.
+        let configuration = configuration();
+        let mut learner = learner();
+        learner.see(&configuration, &run(1, 0, b"ab")).unwrap();
+        let vote = |learner: &mut Learner, id, round, first, end| {
+            learner.count(&configuration, NodeId(id), ballot(round), Slot(first), Slot(end))
+        };
+        vote(&mut learner, 3, 1, 0, 2).unwrap();
+        vote(&mut learner, 3, 1, 0, 2).unwrap();
+        assert_eq!(delivered(&mut learner), [], "one acceptor twice is one acceptor");
+        vote(&mut learner, 4, 2, 0, 2).unwrap();
+        assert_eq!(delivered(&mut learner), [], "two ballots do not add up");
+        vote(&mut learner, 5, 2, 0, 1).unwrap();
+        assert_eq!(delivered(&mut learner), [], "the value of ballot 2 was never seen");
+        learner.see(&configuration, &run(2, 0, b"xy")).unwrap();
+        assert_eq!(delivered(&mut learner), [(0, b'x')]);
+    }
+
+    #[test]
+    fn a_watermark_says_nothing_about_another_ballots_value() {
+        let configuration = configuration();
+        let mut learner = learner();
+        learner.see(&configuration, &run(1, 0, b"a")).unwrap();
+        learner.announced(ballot(2), Slot(1)).unwrap();
+        assert_eq!(delivered(&mut learner), []);
+        learner.see(&configuration, &run(2, 0, b"x")).unwrap();
+        learner.announced(ballot(2), Slot(1)).unwrap();
+        assert_eq!(delivered(&mut learner), [(0, b'x')]);
+    }
+
+    #[test]
+    fn a_hole_holds_back_what_is_above_it() {
+        let mut learner = learner();
+        learner.learn(Slot(1), values(b"b")).unwrap();
+        assert_eq!(delivered(&mut learner), []);
+        assert!(learner.has_hole());
+        learner.learn(Slot(0), values(b"a")).unwrap();
+        assert_eq!(delivered(&mut learner), [(0, b'a'), (1, b'b')]);
+        assert!(!learner.has_hole());
+        learner.learn(Slot(0), values(b"ab")).unwrap();
+        assert_eq!(delivered(&mut learner), [], "each slot is handed out once");
+    }
+
+    #[test]
+    fn what_is_chosen_is_compared_and_never_overwritten() {
+        let mut learner = learner();
+        learner.learn(Slot(2), values(b"c")).unwrap();
+        assert_eq!(learner.learn(Slot(1), values(b"bX")), Err(Contradiction { slot: Slot(2) }));
+        assert_eq!(learner.get(Slot(2)), Some(&values(b"c")[0]));
+    }
+
+    #[test]
+    fn nothing_is_kept_beyond_the_window() {
+        let configuration = configuration();
+        let limits = Limits { ahead_slots_max: 4, ahead_bytes_max: 3, ..Limits::default() };
+        let mut learner = Learner::new(&limits);
+        learner.learn(Slot(3), values(b"def")).unwrap();
+        assert_eq!(learner.get(Slot(3)), Some(&values(b"d")[0]));
+        assert_eq!(learner.get(Slot(4)), None);
+        for round in 1..100 {
+            learner.see(&configuration, &run(round, 0, b"abc")).unwrap();
+        }
+        assert!(learner.seen_bytes <= 3);
+        learner.count(&configuration, NodeId(3), ballot(1), Slot(0), Slot(1 << 40)).unwrap();
+        assert!(learner.tally.chosen(&configuration, Slot(4), Slot::LIMIT).is_empty());
+    }
+
+    #[test]
+    fn a_read_ends_at_its_bound_and_at_the_prefix() {
+        let mut learner = learner();
+        learner.learn(Slot(0), values(b"abc")).unwrap();
+        learner.learn(Slot(4), values(b"e")).unwrap();
+        delivered(&mut learner);
+        assert_eq!(learner.read(Slot(0), 1000).len(), 3);
+        assert_eq!(learner.read(Slot(1), 12).len(), 2);
+        assert_eq!(learner.read(Slot(1), 0).len(), 1, "one value at least");
+        assert_eq!(learner.read(Slot(3), 1000).len(), 0);
+        assert_eq!(learner.read(Slot(4), 1000).len(), 0, "not above a hole");
+    }
+}

@@ -1,0 +1,634 @@
+//! All of one node's roles behind one door. The only file that knows every role: it takes a
+//! message apart, asks the role that it is for, and turns the answer into effects. The rules are
+//! with the roles; the roles never call each other.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::acceptor::{Acceptor, Answer};
+use crate::admit::admit;
+use crate::ballot::{Ballot, NodeId, Slot};
+use crate::catchup::{Catchup, Target};
+use crate::config::{Announce, Config};
+use crate::effects::{Effects, Input, Refusal, RefusalReason};
+use crate::election::{Due, Election};
+use crate::event::Event;
+use crate::invariants;
+use crate::learner::{Contradiction, Learner};
+use crate::message::{Message, Page};
+use crate::proposer::{Promised, Proposer, Rejected};
+use crate::quorum::Roles;
+use crate::record::Record;
+use crate::resend::{Asked, Resend};
+use crate::rng::Rng;
+use crate::runs::Run;
+use crate::support::{Contact, Witness};
+use crate::time::Instant;
+use crate::value::{Command, Values};
+
+/// One node of the protocol, whatever its roles. Pure: the same inputs give the same effects, to
+/// the byte.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Replica {
+    config: Config,
+    roles: Roles,
+    rng: Rng,
+    acceptor: Acceptor,
+    witness: Witness,
+    proposer: Proposer,
+    election: Election,
+    contact: Contact,
+    resend: Resend,
+    learner: Learner,
+    catchup: Catchup,
+}
+
+/// What a replica thinks its part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Proposes.
+    Leading,
+    /// Asks for promises.
+    Preparing,
+    /// Neither.
+    Following,
+}
+
+impl Replica {
+    /// A replica as its journal left it. An acceptor's records must be all that it ever wrote, in
+    /// order; other roles have none.
+    ///
+    /// # Panics
+    /// If `config.node` is not a member of `config.configuration`.
+    pub fn recover(
+        config: Config,
+        records: impl IntoIterator<Item = Record>,
+        now: Instant,
+        seed: u64,
+    ) -> Replica {
+        let roles = config.configuration.roles(config.node);
+        assert!(roles.acceptor || roles.learns(), "a replica is a member of its configuration");
+        let mut acceptor = Acceptor::default();
+        for record in records {
+            acceptor.apply(&record);
+        }
+        let mut rng = Rng::new(seed);
+        let rank = config.configuration.leaders().take_while(|id| *id < config.node).count();
+        let rank = u32::try_from(rank).expect("at most 64 members");
+        let mut proposer = Proposer::new(config.node, config.incarnation);
+        proposer.saw(acceptor.promised());
+        Replica {
+            roles,
+            acceptor,
+            witness: Witness::default(),
+            proposer,
+            election: Election::new(config.timing, rank, now, &mut rng),
+            contact: Contact::default(),
+            resend: Resend::new(&config.timing),
+            learner: Learner::new(&config.limits),
+            catchup: Catchup::new(&config.timing),
+            rng,
+            config,
+        }
+    }
+
+    /// Reacts to one input. Cannot fail: what is wrong outside is declined by value.
+    pub fn step(&mut self, now: Instant, input: Input, effects: &mut Effects) {
+        match input {
+            Input::Message { from, message } => self.on_message(now, from, message, effects),
+            Input::Propose(commands) => self.on_propose(now, commands, effects),
+            Input::Tick => self.on_tick(now, effects),
+        }
+        self.deliver(now, effects);
+        self.propose_more(now, effects);
+        invariants::check(&self.acceptor, &self.proposer, &self.learner);
+    }
+
+    /// When to step with [`Input::Tick`], if nothing else happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        let leads = self.roles.leader.then(|| self.election.deadline()).flatten();
+        [leads, self.resend.deadline(), self.catchup.deadline()].into_iter().flatten().min()
+    }
+
+    /// What this node was told at birth.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it does at the moment.
+    pub fn part(&self) -> Part {
+        if self.proposer.leading().is_some() {
+            Part::Leading
+        } else if self.proposer.is_preparing() {
+            Part::Preparing
+        } else {
+            Part::Following
+        }
+    }
+
+    /// The ballot that it leads, prepares or follows.
+    pub fn ballot(&self) -> Option<Ballot> {
+        self.proposer.ballot().or(self.election.followed())
+    }
+
+    /// Who leads, as far as this node knows.
+    pub fn leader(&self, now: Instant) -> Option<NodeId> {
+        match self.proposer.leading() {
+            Some(_) => Some(self.config.node),
+            None => self.election.leader(now),
+        }
+    }
+
+    /// One past the last slot of the contiguous chosen prefix.
+    pub fn chosen(&self) -> Slot {
+        self.learner.prefix()
+    }
+
+    /// Slots proposed here and not yet chosen.
+    pub fn slots_in_flight(&self) -> u64 {
+        self.proposer.slots_in_flight()
+    }
+
+    /// How many acceptors have confirmed this leader lately.
+    pub fn acceptors_reachable(&self, now: Instant) -> usize {
+        self.contact.reachable(now, self.config.timing.election_timeout)
+    }
+
+    /// The acceptor's durable state, where this node is one.
+    pub fn acceptor(&self) -> Option<&Acceptor> {
+        self.roles.acceptor.then_some(&self.acceptor)
+    }
+
+    /// Chosen values from a slot on; see [`Learner::read`].
+    pub fn read(&self, from: Slot, bytes_max: usize) -> Values {
+        self.learner.read(from, bytes_max)
+    }
+
+    fn on_message(&mut self, now: Instant, from: NodeId, message: Message, effects: &mut Effects) {
+        let round_seen = self.proposer.round_seen();
+        let configuration = &self.config.configuration;
+        if let Err(why) = admit(configuration, from, self.config.node, &message, round_seen) {
+            effects.events.push(Event::Declined { from, why });
+            return;
+        }
+        match message {
+            Message::Prepare { ballot, from: slot } => {
+                self.on_prepare(now, from, ballot, slot, effects);
+            }
+            Message::Promise { ballot, page } => self.on_promise(now, from, ballot, page, effects),
+            Message::Reject { ballot, promised, truncated } => {
+                self.on_reject(now, from, ballot, promised, truncated, effects);
+            }
+            Message::Accept { run, chosen } => self.on_accept(now, from, &run, chosen, effects),
+            Message::Accepted { ballot, first, end } => {
+                self.on_accepted(from, ballot, first, end, effects);
+            }
+            Message::Chosen { ballot, chosen } => self.on_chosen(ballot, chosen, effects),
+            Message::Heartbeat { ballot, sent, proof_age, chosen } => {
+                self.on_heartbeat(now, from, ballot, proof_age, chosen, effects);
+                self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
+            }
+            Message::HeartbeatReply { ballot, sent } => {
+                if self.proposer.leading() == Some(ballot) {
+                    self.contact.confirm(from, sent, now);
+                }
+            }
+            Message::Probe { id } => self.on_probe(now, from, id, effects),
+            Message::ProbeReply { id, promised, progress_age } => {
+                self.proposer.saw(promised);
+                let configuration = &self.config.configuration;
+                if self.election.probed(configuration, from, id, progress_age) {
+                    self.prepare(now, effects);
+                }
+            }
+            Message::Fetch { from: slot } => self.on_fetch(from, slot, effects),
+            Message::Learned { first, values, chosen, truncated } => {
+                self.catchup.heard(chosen);
+                if truncated > self.learner.prefix() {
+                    effects.events.push(Event::Behind { truncated });
+                }
+                let learned = self.learner.learn(first, values);
+                note(learned, effects);
+            }
+            Message::Votes { page } => self.on_votes(from, page, effects),
+        }
+    }
+
+    // ---- acceptor ----
+
+    fn on_prepare(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        effects: &mut Effects,
+    ) {
+        self.proposer.saw(ballot);
+        match self.acceptor.prepare(ballot) {
+            Answer::Yes(record) => {
+                self.keep(record, effects);
+                self.witness.promised(now);
+                effects.events.push(Event::Promised { ballot });
+            }
+            Answer::Known => {}
+            Answer::No | Answer::Contradiction => {
+                self.reject(from, ballot, effects);
+                return;
+            }
+        }
+        let page = self.acceptor.page(slot, self.config.limits.run_bytes_max);
+        effects.send(from, Message::Promise { ballot, page });
+    }
+
+    fn on_accept(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        run: &Run,
+        chosen: Slot,
+        effects: &mut Effects,
+    ) {
+        self.proposer.saw(run.ballot);
+        if self.roles.acceptor {
+            self.accept(now, from, run, effects);
+        }
+        // Our own proposals need no copy here: their proposer counts the votes.
+        if self.roles.learns() && from != self.config.node {
+            let seen = self.learner.see(&self.config.configuration, run);
+            note(seen, effects);
+            self.on_chosen(run.ballot, chosen, effects);
+        }
+    }
+
+    fn accept(&mut self, now: Instant, from: NodeId, run: &Run, effects: &mut Effects) {
+        let raises = run.ballot > self.acceptor.promised();
+        match self.acceptor.accept(run) {
+            Answer::Yes(record) => {
+                self.keep(record, effects);
+                if raises {
+                    self.witness.promised(now);
+                }
+            }
+            Answer::Known => {}
+            Answer::No => {
+                self.reject(from, run.ballot, effects);
+                return;
+            }
+            Answer::Contradiction => {
+                effects.events.push(Event::Conflict { slot: run.first });
+                return;
+            }
+        }
+        let accepted = Message::Accepted { ballot: run.ballot, first: run.first, end: run.end() };
+        match self.config.announce {
+            Announce::EveryLearner => {
+                effects.send_all(self.config.configuration.learners(), &accepted);
+            }
+            Announce::LeaderOnly => effects.send(from, accepted),
+        }
+    }
+
+    fn keep(&mut self, record: Record, effects: &mut Effects) {
+        self.acceptor.apply(&record);
+        effects.write.records.push(record);
+    }
+
+    fn reject(&mut self, to: NodeId, ballot: Ballot, effects: &mut Effects) {
+        let promised = self.acceptor.promised();
+        let truncated = self.acceptor.truncated();
+        effects.events.push(Event::Rejected { ballot, promised });
+        effects.send(to, Message::Reject { ballot, promised, truncated });
+    }
+
+    fn answer_heartbeat(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+        sent: Instant,
+        proof_age: Option<Duration>,
+        effects: &mut Effects,
+    ) {
+        if !self.roles.acceptor {
+            return;
+        }
+        if ballot < self.acceptor.promised() {
+            // It does not know yet that it was deposed.
+            self.reject(from, ballot, effects);
+            return;
+        }
+        self.witness.heard(proof_age, self.config.timing.election_timeout, now);
+        effects.send(from, Message::HeartbeatReply { ballot, sent });
+    }
+
+    fn on_probe(&mut self, now: Instant, from: NodeId, id: u64, effects: &mut Effects) {
+        let promised = self.acceptor.promised();
+        let progress_age = self.witness.age(now);
+        effects.send(from, Message::ProbeReply { id, promised, progress_age });
+    }
+
+    // ---- proposer ----
+
+    fn prepare(&mut self, now: Instant, effects: &mut Effects) {
+        let learner = &self.learner;
+        let chosen = |slot| learner.get(slot);
+        let ballot = self.proposer.prepare(&self.config.configuration, learner.prefix(), chosen);
+        self.election.preparing();
+        self.contact.clear();
+        effects.events.push(Event::Prepared { ballot });
+        for (acceptor, from) in self.proposer.unpromised() {
+            effects.send(acceptor, Message::Prepare { ballot, from });
+        }
+        self.resend.answered(Asked::Prepare);
+        self.resend.asked(now);
+    }
+
+    fn on_promise(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+        page: Page,
+        effects: &mut Effects,
+    ) {
+        match self.proposer.promise(&self.config.configuration, from, ballot, page) {
+            Promised::Stale | Promised::Counted => {}
+            Promised::More(next) => {
+                self.resend.answered(Asked::Prepare);
+                effects.send(from, Message::Prepare { ballot, from: next });
+            }
+            Promised::Elected { adopted, noops } => {
+                self.election.elected(ballot, now);
+                effects.events.push(Event::Elected { ballot, adopted, noops });
+                self.heartbeat(now, effects);
+            }
+            Promised::Behind(truncated) => {
+                self.election.deposed(now, &mut self.rng);
+                self.catchup.heard(truncated);
+                effects.events.push(Event::Behind { truncated });
+            }
+        }
+    }
+
+    fn on_reject(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+        promised: Ballot,
+        truncated: Slot,
+        effects: &mut Effects,
+    ) {
+        self.catchup.heard(truncated);
+        self.proposer.saw(promised);
+        match self.proposer.rejected(&self.config.configuration, from, ballot, promised) {
+            Rejected::Stale => {}
+            Rejected::Contested => {
+                effects.events.push(Event::Contested { by: promised });
+                self.election.contested(now, &mut self.rng);
+            }
+            Rejected::Deposed => {
+                effects.events.push(Event::Deposed { by: promised });
+                self.election.deposed(now, &mut self.rng);
+            }
+        }
+    }
+
+    fn on_propose(&mut self, now: Instant, mut commands: Vec<Command>, effects: &mut Effects) {
+        let bytes_max = self.config.limits.value_bytes_max;
+        let too_large = commands.extract_if(.., |command| command.len() > bytes_max);
+        let too_large: Vec<Command> = too_large.collect();
+        refuse(too_large, RefusalReason::TooLarge { bytes_max }, effects);
+        if self.proposer.ballot().is_none() {
+            let leader = self.election.leader(now);
+            refuse(commands, RefusalReason::NotLeading { leader }, effects);
+            return;
+        }
+        let rest = self.proposer.propose(commands, &self.config.limits);
+        refuse(rest, RefusalReason::WindowFull, effects);
+    }
+
+    fn propose_more(&mut self, now: Instant, effects: &mut Effects) {
+        let chosen = self.learner.prefix();
+        while let Some(run) = self.proposer.next_run(&self.config.limits) {
+            let accept = Message::Accept { run, chosen };
+            effects.send_all(self.accept_to(), &accept);
+            self.resend.asked(now);
+        }
+    }
+
+    /// Acceptors vote on it; learners need the values. A learner that is this node has them.
+    fn accept_to(&self) -> impl Iterator<Item = NodeId> {
+        let me = self.config.node;
+        let members = self.config.configuration.members().iter();
+        let wanted = members.filter(move |(id, member)| {
+            member.roles.acceptor || (member.roles.learns() && **id != me)
+        });
+        wanted.map(|(id, _)| *id)
+    }
+
+    fn on_accepted(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        first: Slot,
+        end: Slot,
+        effects: &mut Effects,
+    ) {
+        let configuration = &self.config.configuration;
+        if self.proposer.leading() == Some(ballot) {
+            for run in self.proposer.accepted(configuration, from, ballot, first, end) {
+                let learned = self.learner.learn(run.first, run.values);
+                note(learned, effects);
+            }
+        } else {
+            let counted = self.learner.count(configuration, from, ballot, first, end);
+            note(counted, effects);
+        }
+    }
+
+    // ---- learner ----
+
+    fn on_chosen(&mut self, ballot: Ballot, chosen: Slot, effects: &mut Effects) {
+        self.catchup.heard(chosen);
+        let announced = self.learner.announced(ballot, chosen);
+        note(announced, effects);
+    }
+
+    fn on_fetch(&mut self, from: NodeId, slot: Slot, effects: &mut Effects) {
+        let bytes_max = self.config.limits.run_bytes_max;
+        let knows_more = self.roles.learns() && self.learner.prefix() > slot;
+        if knows_more || !self.roles.acceptor {
+            let values = self.learner.read(slot, bytes_max);
+            let chosen = self.learner.prefix();
+            let truncated = Slot::FIRST;
+            effects.send(from, Message::Learned { first: slot, values, chosen, truncated });
+        } else {
+            let page = self.acceptor.page(slot, bytes_max);
+            effects.send(from, Message::Votes { page });
+        }
+    }
+
+    fn on_votes(&mut self, from: NodeId, page: Page, effects: &mut Effects) {
+        self.catchup.heard(page.truncated);
+        for run in page.votes {
+            let configuration = &self.config.configuration;
+            let seen = self.learner.see(configuration, &run);
+            note(seen, effects);
+            let end = run.end();
+            let counted = self.learner.count(configuration, from, run.ballot, run.first, end);
+            note(counted, effects);
+        }
+    }
+
+    /// Hands out what has become chosen without a hole, and tells those who wait for it.
+    fn deliver(&mut self, now: Instant, effects: &mut Effects) {
+        let before = self.learner.prefix();
+        self.learner.advance(&mut effects.chosen);
+        let prefix = self.learner.prefix();
+        if prefix > before {
+            self.proposer.settled(prefix);
+            if let Some(target) = self.catchup.progressed(now, prefix) {
+                self.fetch(target, effects);
+            }
+            if let (Announce::LeaderOnly, Some(ballot)) =
+                (self.config.announce, self.proposer.leading())
+            {
+                let me = self.config.node;
+                let others = self.config.configuration.learners().filter(|id| *id != me);
+                effects.send_all(others, &Message::Chosen { ballot, chosen: prefix });
+            }
+        }
+        // A leader's holes are its own proposals in flight; they close by resending.
+        if self.roles.learns() && self.proposer.leading().is_none() {
+            self.catchup.look(now, prefix, self.learner.has_hole());
+        } else {
+            self.catchup.look(now, Slot::LIMIT, false);
+        }
+    }
+
+    // ---- time ----
+
+    fn on_heartbeat(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        ballot: Ballot,
+        proof_age: Option<Duration>,
+        chosen: Slot,
+        effects: &mut Effects,
+    ) {
+        self.proposer.saw(ballot);
+        if from == self.config.node {
+            return;
+        }
+        if self.roles.learns() {
+            self.on_chosen(ballot, chosen, effects);
+        }
+        if self.proposer.ballot().is_some_and(|own| own > ballot) {
+            return;
+        }
+        // Only a node that a phase-1 quorum has promised sends heartbeats, so no quorum is left
+        // for any lower ballot: ours is over, and our values' fate is the new leader's to decide.
+        if self.proposer.ballot().is_some() {
+            self.proposer.give_up();
+            effects.events.push(Event::Deposed { by: ballot });
+        }
+        if self.election.heard(ballot, proof_age, now, &mut self.rng) {
+            effects.events.push(Event::Following { ballot });
+        }
+        if self.proposer.holds_values() {
+            let reason = RefusalReason::Deposed { leader: from };
+            refuse(self.proposer.hand_back(), reason, effects);
+        }
+    }
+
+    fn on_tick(&mut self, now: Instant, effects: &mut Effects) {
+        if self.roles.leader {
+            while let Some(due) = self.election.due(now, &mut self.rng) {
+                match due {
+                    Due::Probe { id, spared } => self.probe(id, spared, effects),
+                    Due::Heartbeat => self.heartbeat(now, effects),
+                    Due::Prepare => self.prepare(now, effects),
+                }
+            }
+            self.send_again(now, effects);
+        }
+        let leader = self.election.leader(now);
+        let (me, prefix) = (self.config.node, self.learner.prefix());
+        let configuration = &self.config.configuration;
+        if let Some(target) = self.catchup.due(now, prefix, me, leader, configuration) {
+            self.fetch(target, effects);
+        }
+    }
+
+    fn probe(&mut self, id: u64, spared: bool, effects: &mut Effects) {
+        if let (true, Some(ballot)) = (spared, self.election.followed()) {
+            effects.events.push(Event::CampaignSpared { leader: ballot.leader });
+        }
+        effects.events.push(Event::Probed);
+        let acceptors = self.config.configuration.acceptors().iter().copied();
+        effects.send_all(acceptors, &Message::Probe { id });
+    }
+
+    fn heartbeat(&mut self, now: Instant, effects: &mut Effects) {
+        let Some(ballot) = self.proposer.leading() else {
+            return;
+        };
+        let configuration = &self.config.configuration;
+        let proof_age = self.contact.proof_age(configuration, now);
+        let chosen = self.learner.prefix();
+        let heartbeat = Message::Heartbeat { ballot, sent: now, proof_age, chosen };
+        effects.send_all(configuration.members().keys().copied(), &heartbeat);
+    }
+
+    fn send_again(&mut self, now: Instant, effects: &mut Effects) {
+        let configuration = &self.config.configuration;
+        let preparing = self.proposer.is_preparing().then_some(Asked::Prepare);
+        let runs = self.proposer.unaccepted(configuration).map(|(run, _)| run.first);
+        let unanswered = preparing.into_iter().chain(runs.map(Asked::Accept));
+        let again = self.resend.due(now, unanswered, &mut self.rng);
+        if again.is_empty() {
+            return;
+        }
+        let chosen = self.learner.prefix();
+        let before = effects.send.len();
+        if let (Some(Asked::Prepare), Some(ballot)) = (again.first(), self.proposer.ballot()) {
+            for (acceptor, from) in self.proposer.unpromised() {
+                effects.send(acceptor, Message::Prepare { ballot, from });
+            }
+        }
+        for (run, missing) in self.proposer.unaccepted(configuration) {
+            if again.binary_search(&Asked::Accept(run.first)).is_ok() {
+                effects.send_all(missing, &Message::Accept { run: run.clone(), chosen });
+            }
+        }
+        let messages = (effects.send.len() - before) as u64;
+        effects.events.push(Event::SentAgain { messages });
+    }
+
+    fn fetch(&mut self, target: Target, effects: &mut Effects) {
+        let from = self.learner.prefix();
+        let fetch = Message::Fetch { from };
+        effects.events.push(Event::Fetched { from });
+        match target {
+            Target::Learner(node) => effects.send(node, fetch),
+            Target::Acceptors => {
+                let acceptors = self.config.configuration.acceptors().iter().copied();
+                effects.send_all(acceptors, &fetch);
+            }
+        }
+    }
+}
+
+fn refuse(commands: Vec<Command>, reason: RefusalReason, effects: &mut Effects) {
+    let refusals = commands.into_iter().map(|command| Refusal { command, reason });
+    effects.refused.extend(refusals);
+}
+
+fn note(learned: Result<(), Contradiction>, effects: &mut Effects) {
+    if let Err(Contradiction { slot }) = learned {
+        effects.events.push(Event::Conflict { slot });
+    }
+}

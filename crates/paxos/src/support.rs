@@ -1,0 +1,135 @@
+//! Both halves of one question: is a quorum, disks included, with this leader?
+//!
+//! A leader collects replies to its heartbeats and so knows how old its last proof of a phase-2
+//! quorum is. It says so in each heartbeat; an acceptor counts as progress only what came with a
+//! fresh proof. So a leader that still reaches an acceptor but has lost its quorum, or whose
+//! acceptors' disks stand still, loses its support, and nobody else has to guess. Liveness only.
+//!
+//! Source: the idea of electing only quorum-connected leaders is that of Ng, Haridi and Carbone,
+//! "Omni-Paxos", EuroSys 2023. Differs from it: failure is detected through the acceptors, since
+//! leaders need not reach each other.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::ballot::NodeId;
+use crate::quorum::{Configuration, Phase2};
+use crate::time::Instant;
+
+/// A leader's half: when each acceptor last confirmed its ballot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Contact {
+    /// The `sent` time of the latest heartbeat that each acceptor has answered.
+    confirmed: BTreeMap<NodeId, Instant>,
+}
+
+impl Contact {
+    /// An acceptor answered the heartbeat that was sent at `sent`.
+    pub fn confirm(&mut self, acceptor: NodeId, sent: Instant, now: Instant) {
+        // The time came back over the network; it cannot be later than now.
+        let sent = sent.min(now);
+        let latest = self.confirmed.entry(acceptor).or_insert(sent);
+        *latest = sent.max(*latest);
+    }
+
+    /// The age of the last proof that a phase-2 quorum was with this leader, counted from when
+    /// the heartbeats were sent.
+    pub fn proof_age(&self, configuration: &Configuration, now: Instant) -> Option<Duration> {
+        let mut times: Vec<Instant> = self.confirmed.values().copied().collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        let oldest_needed = times.get(configuration.quorum_size::<Phase2>() - 1)?;
+        Some(now.since(*oldest_needed))
+    }
+
+    /// How many acceptors have answered a heartbeat sent within the last `patience`.
+    pub fn reachable(&self, now: Instant, patience: Duration) -> usize {
+        self.confirmed.values().filter(|sent| now.since(**sent) <= patience).count()
+    }
+
+    /// Forgets everything: a new ballot has to prove itself anew.
+    pub fn clear(&mut self) {
+        self.confirmed.clear();
+    }
+}
+
+/// An acceptor's half: when it last saw progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Witness {
+    at: Option<Instant>,
+}
+
+impl Witness {
+    /// A new ballot was promised. Its leader gets one patience to prove itself, so that a second
+    /// candidate does not overtake it at once.
+    pub fn promised(&mut self, now: Instant) {
+        self.at = Some(now);
+    }
+
+    /// A heartbeat of the promised ballot arrived. Without a fresh proof it counts for nothing.
+    pub fn heard(&mut self, proof_age: Option<Duration>, patience: Duration, now: Instant) {
+        if is_fresh(proof_age, patience) {
+            self.at = Some(now);
+        }
+    }
+
+    /// How long ago that was.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.at.map(|at| now.since(at))
+    }
+}
+
+/// Whether a proof is recent enough to support its leader: half the patience, so that support
+/// ends at most one and a half after the quorum does.
+pub fn is_fresh(proof_age: Option<Duration>, patience: Duration) -> bool {
+    proof_age.is_some_and(|age| age <= patience / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quorum::{ClusterId, DiskId, Member, Roles};
+
+    const PATIENCE: Duration = Duration::from_micros(100);
+
+    fn configuration() -> Configuration {
+        let member = |id: u32| {
+            let roles = Roles { leader: id == 1, acceptor: true, learner: false };
+            (NodeId(id), Member { roles, disk: Some(DiskId::default()) })
+        };
+        Configuration::majority(ClusterId::default(), (1..=5).map(member).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_proof_is_as_old_as_the_last_vote_it_needs() {
+        let mut contact = Contact::default();
+        let now = Instant(100);
+        for (id, sent) in [(1, 90), (2, 50)] {
+            contact.confirm(NodeId(id), Instant(sent), now);
+        }
+        assert_eq!(contact.proof_age(&configuration(), now), None);
+        contact.confirm(NodeId(3), Instant(70), now);
+        let age = |contact: &Contact| contact.proof_age(&configuration(), now);
+        assert_eq!(age(&contact), Some(Duration::from_micros(50)));
+        contact.confirm(NodeId(4), Instant(80), now);
+        assert_eq!(age(&contact), Some(Duration::from_micros(30)));
+        contact.confirm(NodeId(4), Instant(10), now);
+        assert_eq!(
+            age(&contact),
+            Some(Duration::from_micros(30)),
+            "a late reply sets nothing back"
+        );
+        contact.confirm(NodeId(5), Instant(5_000), now);
+        assert_eq!(age(&contact), Some(Duration::from_micros(20)), "nobody answers the future");
+    }
+
+    #[test]
+    fn a_heartbeat_without_a_fresh_proof_is_no_progress() {
+        let mut witness = Witness::default();
+        witness.heard(None, PATIENCE, Instant(10));
+        witness.heard(Some(PATIENCE), PATIENCE, Instant(10));
+        assert_eq!(witness.age(Instant(20)), None);
+        witness.heard(Some(PATIENCE / 2), PATIENCE, Instant(10));
+        assert_eq!(witness.age(Instant(20)), Some(Duration::from_micros(10)));
+    }
+}

@@ -1,0 +1,163 @@
+//! Golden bytes, round trips, and what hostile bytes do: nothing.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::{format, vec};
+
+use super::*;
+use crate::quorum::{DiskId, Member, Roles};
+use crate::rng::Rng;
+
+fn configuration() -> Configuration {
+    let member = |id: u32| {
+        let roles = Roles { leader: id == 1, acceptor: id > 1, learner: false };
+        (NodeId(id), Member { roles, disk: (id > 1).then(DiskId::default) })
+    };
+    Configuration::majority(ClusterId([0xcc; 16]), (1..=4).map(member).collect()).unwrap()
+}
+
+fn ballot() -> Ballot {
+    Ballot { round: 5, leader: NodeId(1), incarnation: Incarnation(0x1122) }
+}
+
+fn run(first: u64) -> Run {
+    let values = vec![Value::Noop, Value::LeaderStart, Value::Command(b"hi".as_slice().into())];
+    Run { ballot: ballot(), first: Slot(first), values: values.into() }
+}
+
+fn page() -> Page {
+    Page { from: Slot(2), votes: vec![run(3), run(9)], next: Some(Slot(12)), truncated: Slot(1) }
+}
+
+/// One of each kind, in the order of the kinds.
+fn messages() -> Vec<Message> {
+    let (ballot, age) = (ballot(), Some(Duration::from_micros(258)));
+    vec![
+        Message::Prepare { ballot, from: Slot(3) },
+        Message::Promise { ballot, page: page() },
+        Message::Reject { ballot, promised: ballot, truncated: Slot(4) },
+        Message::Accept { run: run(7), chosen: Slot(6) },
+        Message::Accepted { ballot, first: Slot(7), end: Slot(10) },
+        Message::Chosen { ballot, chosen: Slot(10) },
+        Message::Heartbeat { ballot, sent: Instant(77), proof_age: age, chosen: Slot(10) },
+        Message::HeartbeatReply { ballot, sent: Instant(77) },
+        Message::Probe { id: 8 },
+        Message::ProbeReply { id: 8, promised: ballot, progress_age: None },
+        Message::Fetch { from: Slot(10) },
+        Message::Learned {
+            first: Slot(10),
+            values: run(10).values,
+            chosen: Slot(13),
+            truncated: Slot(0),
+        },
+        Message::Votes { page: Page { next: None, ..page() } },
+    ]
+}
+
+fn encoded(message: &Message) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_message(&configuration(), NodeId(2), NodeId(1), message, &mut out);
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn there_is_an_example_of_every_kind() {
+    assert!(messages().iter().map(Message::kind).eq(Kind::ALL));
+}
+
+#[test]
+fn messages_survive_the_wire() {
+    for message in messages() {
+        let decoded = decode_message(&configuration(), NodeId(1), &encoded(&message));
+        assert_eq!(decoded, Ok((NodeId(2), message)));
+    }
+}
+
+#[test]
+fn records_survive_the_disk() {
+    let records =
+        [Record::Promised(ballot()), Record::Accepted(run(4)), Record::Truncated(Slot(9))];
+    for record in records {
+        let mut out = Vec::new();
+        encode_record(&configuration(), &record, &mut out);
+        assert_eq!(decode_record(&configuration(), &out), Ok(record));
+    }
+}
+
+#[test]
+fn the_bytes_are_the_documented_ones() {
+    let head = "cc".repeat(16) + &"00".repeat(8) + "02000000" + "01000000";
+    let owner = "0500000000000000" /* round */
+        .to_owned()
+        + "01000000"
+        + "2211000000000000";
+    let values = "03000000" /* count */
+        .to_owned()
+        + "0000000000"
+        + "0100000000"
+        + "02020000006869";
+    let run = format!("{owner}0700000000000000{values}");
+    let golden = [
+        (0, format!("0101{head}{owner}0300000000000000")),
+        (3, format!("0104{head}0600000000000000{run}")),
+        (4, format!("0105{head}{owner}07000000000000000a00000000000000")),
+        (6, format!("0107{head}{owner}4d0000000000000002010000000000000a00000000000000")),
+        (9, format!("010a{head}0800000000000000{owner}ffffffffffffffff")),
+    ];
+    for (kind, bytes) in golden {
+        assert_eq!(hex(&encoded(&messages()[kind])), bytes);
+    }
+    let mut record = Vec::new();
+    encode_record(&configuration(), &Record::Promised(ballot()), &mut record);
+    assert_eq!(hex(&record), format!("0101{}{}{owner}", "cc".repeat(16), "00".repeat(8)));
+}
+
+#[test]
+fn what_is_not_for_us_is_refused_with_its_reason() {
+    let good = encoded(&messages()[0]);
+    let refused = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        decode_message(&configuration(), NodeId(1), &bytes).unwrap_err()
+    };
+    assert_eq!(refused(0, 2), WireError::Version(2));
+    assert_eq!(refused(1, 99), WireError::Kind(99));
+    assert_eq!(refused(2, 0), WireError::Cluster);
+    assert_eq!(refused(18, 1), WireError::Epoch(1));
+    assert_eq!(refused(26, 9), WireError::Sender(NodeId(9)));
+    assert_eq!(refused(30, 3), WireError::Receiver(NodeId(3)));
+    assert_eq!(refused(good.len() - 1, 0x7f), WireError::Slots);
+    let decode = |bytes: &[u8]| decode_message(&configuration(), NodeId(1), bytes);
+    assert_eq!(decode(&good[..good.len() - 1]), Err(WireError::Short));
+    assert_eq!(decode(&[good.as_slice(), &[0]].concat()), Err(WireError::Long));
+}
+
+#[test]
+fn no_bytes_cause_a_panic_or_a_large_allocation() {
+    let mut rng = Rng::new(3);
+    let examples: Vec<Vec<u8>> = messages().iter().map(encoded).collect();
+    let mut accepted = 0;
+    for _ in 0..300_000 {
+        let mut bytes = examples[rng.index(examples.len())].clone();
+        for _ in 0..=rng.below(3) {
+            let at = rng.index(bytes.len());
+            match rng.below(3) {
+                0 => bytes[at] = rng.draw().to_le_bytes()[0],
+                1 => bytes[at] ^= 1 << rng.below(8),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        if let Ok((_, message)) = decode_message(&configuration(), NodeId(1), &bytes) {
+            accepted += 1;
+            // What is accepted is exactly what was there.
+            let mut again = Vec::new();
+            encode_message(&configuration(), NodeId(2), NodeId(1), &message, &mut again);
+            assert_eq!(again.len(), bytes.len());
+        }
+    }
+    assert!(accepted > 1000, "mutations of the body are often well-formed");
+}
