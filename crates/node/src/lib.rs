@@ -1,4 +1,29 @@
-//! Placeholder.
+//! One machine's part as a whole, still pure: a replica of the protocol, a state machine that
+//! applies what is chosen, sessions that apply each request at most once, and those who wait for
+//! an answer.
+//!
+//! A [`Node`] is driven exactly like a `paxos::Replica` (its contract is in that crate's first
+//! page): inputs go in with a time, effects come out, and `write.then_send` waits for the disk.
+//! What it adds is meaning: a client's request is encoded, proposed, applied in slot order on every
+//! node, and answered on the node that was asked.
+//!
+//! The modules are declared in reading order.
+
 #![no_std]
 #![forbid(unsafe_code)]
+
 extern crate alloc;
+
+mod request;
+mod machine;
+mod history;
+mod sessions;
+mod waiters;
+mod node;
+pub mod recovery;
+
+pub use history::{Entry, History};
+pub use machine::StateMachine;
+pub use node::{Append, Effects, Input, Node, Reply, Ticket};
+pub use request::{ClientId, Request, RequestError};
+pub use sessions::{Refused, SESSION_WINDOW, SESSIONS_MAX};

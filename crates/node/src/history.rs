@@ -1,0 +1,45 @@
+//! The machine that remembers everything: the agreed values, in order. It is the ancestor's.
+
+use alloc::vec::Vec;
+
+use paxos::Slot;
+
+use crate::machine::StateMachine;
+use crate::request::Request;
+
+/// The agreed values in order. It grows with the history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct History {
+    entries: Vec<Entry>,
+}
+
+/// One value of the history.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Where it was chosen. Slots grow from entry to entry, with gaps where the protocol's own
+    /// values and repeats stand.
+    pub slot: Slot,
+    /// What was chosen.
+    pub request: Request,
+}
+
+impl StateMachine for History {
+    type Output = ();
+
+    fn apply(&mut self, slot: Slot, request: &Request) {
+        self.entries.push(Entry { slot, request: request.clone() });
+    }
+}
+
+impl History {
+    /// Every entry.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entries at and above a slot.
+    pub fn from(&self, slot: Slot) -> &[Entry] {
+        let start = self.entries.partition_point(|entry| entry.slot < slot);
+        &self.entries[start..]
+    }
+}
