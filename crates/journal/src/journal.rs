@@ -1,0 +1,650 @@
+//! The journal: frames appended in memory, made durable in batches, read back in order.
+//!
+//! This file decides when bytes reach the disk and in which file they lie. It does not know what
+//! frames mean, and it judges no damage (`recover.rs`).
+//!
+//! ```text
+//!   first <= durable <= next        frames below `durable` survive a power cut;
+//!                                   those from there to `next` are in the buffer
+//! ```
+//!
+//! The order of writes is what recovery relies on:
+//!
+//! - A batch starts at a sector of its own; no sector that holds durable frames is written again.
+//! - A segment is left only when all of its frames are durable. Then the next one's header goes
+//!   out in one write with its first frames.
+//! - After a crash, a segment with remains of a torn batch is never appended to, and files above
+//!   the last live segment are removed: both may hold frames of the current numbers that would
+//!   come back to life behind new ones.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::disk::{Disk, DiskError, SECTOR_BYTES, SegmentNumber};
+use crate::frame::{self, FRAME_BYTES_MAX, Seal, Sequence};
+use crate::recover::{self, Live, OpenError, Recovered};
+use crate::segment::{
+    self, FIRST_SEGMENT, FIRST_SEGMENT_BYTES, FRAMES_START, Header, Identity, SCRATCH,
+};
+
+/// How many empty segments are kept for reuse. More would only hold disk space: each is refilled
+/// by the cut that follows its use.
+pub const SPARES_MAX: u64 = 2;
+
+/// What an operator may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// The size of new segments: a multiple of [`SECTOR_BYTES`] between
+    /// [`crate::SEGMENT_BYTES_MIN`] and [`crate::SEGMENT_BYTES_MAX`].
+    ///
+    /// A frame that needs more gets a larger segment of its own.
+    pub segment_bytes: usize,
+}
+
+impl Default for Options {
+    /// 8 MiB. Writing the zeros of a new segment takes some milliseconds, which an append may have
+    /// to wait for until the first cut supplies spares; with 64 MiB it would be a tenth of a
+    /// second. Smaller ones would only add files.
+    fn default() -> Options {
+        Options { segment_bytes: 8 << 20 }
+    }
+}
+
+/// Why a journal could not be formatted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FormatError {
+    /// There are segments already; formatting never overwrites.
+    NotEmpty {
+        /// One of them.
+        segment: SegmentNumber,
+    },
+    /// The disk refused.
+    Disk(DiskError),
+}
+
+/// Why a frame was not appended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AppendError {
+    /// The payload is longer than [`FRAME_BYTES_MAX`]. The journal is unharmed.
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The disk failed, now or earlier. The journal is of no further use.
+    Disk(DiskError),
+}
+
+/// A durable sequence of frames.
+///
+/// After a disk error every later call returns that same error: see [`sync`](Self::sync).
+#[derive(Clone, Debug)]
+pub struct Journal<D> {
+    disk: D,
+    identity: Identity,
+    options: Options,
+    /// In order, contiguous, never empty. The last one is appended to.
+    live: Vec<Live>,
+    /// The files that follow the last live one in number: at most [`SPARES_MAX`], each of
+    /// `options.segment_bytes`.
+    spares: u64,
+    /// The seal of the last live segment.
+    seal: Seal,
+    /// Whole bytes of the last live segment from `written` on, not yet on disk.
+    buffer: Vec<u8>,
+    /// Where in the last live segment `buffer` will go: a multiple of [`SECTOR_BYTES`].
+    written: usize,
+    durable: Sequence,
+    next: Sequence,
+    failed: Option<DiskError>,
+}
+
+impl<D: Disk> Journal<D> {
+    /// Makes an empty journal, durably. Refuses if there is one, or a part of one.
+    ///
+    /// A crash on the way leaves a directory that still counts as empty.
+    pub fn format(disk: &mut D, identity: Identity) -> Result<(), FormatError> {
+        for entry in disk.list()? {
+            if entry.number != SCRATCH {
+                return Err(FormatError::NotEmpty { segment: entry.number });
+            }
+            disk.remove(SCRATCH)?;
+        }
+        let header = Header { number: FIRST_SEGMENT, start: Sequence::default(), identity };
+        disk.create(SCRATCH, FIRST_SEGMENT_BYTES)?;
+        disk.write_at(SCRATCH, 0, &header.to_sector())?;
+        disk.sync(SCRATCH)?;
+        // The rename is the point at which the journal exists.
+        disk.rename(SCRATCH, FIRST_SEGMENT)?;
+        Ok(())
+    }
+
+    /// Reads the journal back and makes it ready to append.
+    ///
+    /// `visit` sees every kept frame in order; whatever it builds counts only if `Ok` follows.
+    /// All that it saw is durable then.
+    ///
+    /// # Panics
+    /// If `options` are out of range.
+    pub fn open(
+        mut disk: D,
+        identity: Identity,
+        options: Options,
+        mut visit: impl FnMut(Sequence, &[u8]),
+    ) -> Result<(Journal<D>, Recovered), OpenError> {
+        assert!(options.segment_bytes.is_multiple_of(SECTOR_BYTES));
+        assert!(options.segment_bytes >= segment::SEGMENT_BYTES_MIN);
+        assert!(options.segment_bytes <= segment::SEGMENT_BYTES_MAX);
+        let survey = recover::survey(&mut disk, identity, &mut visit)?;
+        let last = *survey.live.last().expect("a survey finds a live segment or fails");
+        // After a crash of the process alone, frames were read that only the system's cache holds.
+        // The caller will act on them, so they must survive a power cut from here on.
+        disk.sync(last.number)?;
+        // From the top, so that another crash leaves no gap in the numbers.
+        for &number in survey.blank.iter().rev() {
+            disk.remove(number)?;
+        }
+        let written = if survey.has_leftovers {
+            last.bytes
+        } else {
+            survey.end.next_multiple_of(SECTOR_BYTES)
+        };
+        let journal = Journal {
+            disk,
+            identity,
+            options,
+            seal: Seal::new(&identity, last.number),
+            live: survey.live,
+            spares: 0,
+            buffer: Vec::new(),
+            written,
+            durable: survey.recovered.next,
+            next: survey.recovered.next,
+            failed: None,
+        };
+        journal.check();
+        Ok((journal, survey.recovered))
+    }
+
+    /// Adds a frame to the batch and returns its sequence. It is durable after [`sync`](Self::sync).
+    ///
+    /// When the segment is full, this writes and syncs what it holds and begins the next one.
+    pub fn append(&mut self, payload: &[u8]) -> Result<Sequence, AppendError> {
+        if payload.len() > FRAME_BYTES_MAX {
+            return Err(AppendError::TooLong { bytes: payload.len() });
+        }
+        self.refuse_if_failed()?;
+        let end = self.written + self.buffer.len() + frame::frame_bytes(payload.len());
+        if end > self.capacity() {
+            self.guarded(|journal| journal.begin_segment(payload.len()))?;
+        }
+        let sequence = self.next;
+        let offset = self.written + self.buffer.len();
+        frame::encode(&self.seal, offset, sequence, self.durable, payload, &mut self.buffer);
+        self.next = sequence.next();
+        Ok(sequence)
+    }
+
+    /// Makes every appended frame durable with one write and one sync, and returns
+    /// [`durable`](Self::durable).
+    ///
+    /// A failure is final. After a failed sync the system may have dropped the unwritten pages and
+    /// marked them clean, so that a second sync succeeds without having written anything (Rebello
+    /// et al., "Can Applications Recover from fsync Failures?", ATC '20). Stop, and open again:
+    /// what the disk really holds then decides.
+    pub fn sync(&mut self) -> Result<Sequence, DiskError> {
+        self.guarded(Self::flush)?;
+        Ok(self.durable)
+    }
+
+    /// Visits all durable frames again, from the start of the segment that holds `from`.
+    pub fn replay(
+        &mut self,
+        from: Sequence,
+        mut visit: impl FnMut(Sequence, &[u8]),
+    ) -> Result<(), OpenError> {
+        self.refuse_if_failed()?;
+        for at in 0..self.live.len() {
+            let limit = self.live.get(at + 1).map_or(self.durable, |later| later.start);
+            if limit > from && self.live[at].start < limit {
+                let (disk, segment) = (&mut self.disk, &self.live[at]);
+                recover::replay_segment(disk, &self.identity, segment, limit, &mut visit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops whole segments whose frames all lie below `before`; the last segment always stays.
+    ///
+    /// Their files become spares or are removed, the oldest first, so that a crash at any point
+    /// leaves contiguous segments. Appended frames are synced first: the segment that stays must
+    /// have its header on disk before its predecessor goes.
+    pub fn cut(&mut self, before: Sequence) -> Result<(), DiskError> {
+        self.guarded(|journal| {
+            journal.flush()?;
+            while journal.live.len() > 1 && journal.live[1].start <= before {
+                journal.retire_first()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a spare segment if there is none. Call it when idle: then no append waits for zeros.
+    pub fn prepare(&mut self) -> Result<(), DiskError> {
+        self.guarded(|journal| {
+            if journal.spares == 0 {
+                let number = journal.last().number.plus(1);
+                journal.disk.create(number, journal.options.segment_bytes)?;
+                journal.spares = 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// Where the oldest kept segment starts: no frame below is kept.
+    pub fn first(&self) -> Sequence {
+        self.live[0].start
+    }
+
+    /// Every frame below this survives a power cut.
+    pub fn durable(&self) -> Sequence {
+        self.durable
+    }
+
+    /// The sequence that the next append will get.
+    pub fn next(&self) -> Sequence {
+        self.next
+    }
+
+    /// The size of all files, spares included.
+    pub fn file_bytes(&self) -> u64 {
+        let live: u64 = self.live.iter().map(|segment| segment.bytes as u64).sum();
+        live + self.spares * self.options.segment_bytes as u64
+    }
+
+    /// The disk, for a test that wants to break it.
+    pub fn disk_mut(&mut self) -> &mut D {
+        &mut self.disk
+    }
+
+    /// Gives the disk back. What was not synced is forgotten, as in a crash of the process.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
+    /// Runs one operation on the disk, and remembers its failure for ever.
+    fn guarded(
+        &mut self,
+        operation: impl FnOnce(&mut Self) -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        self.refuse_if_failed()?;
+        let result = operation(self);
+        if let Err(error) = &result {
+            self.failed = Some(error.clone());
+        }
+        self.check();
+        result
+    }
+
+    fn refuse_if_failed(&self) -> Result<(), DiskError> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn flush(&mut self) -> Result<(), DiskError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.buffer.resize(self.buffer.len().next_multiple_of(SECTOR_BYTES), 0);
+        let number = self.last().number;
+        self.disk.write_at(number, self.written, &self.buffer)?;
+        self.disk.sync(number)?;
+        self.written += self.buffer.len();
+        self.buffer.clear();
+        self.durable = self.next;
+        Ok(())
+    }
+
+    /// Leaves the current segment, durable, for one with room for a frame of this length.
+    fn begin_segment(&mut self, payload_bytes: usize) -> Result<(), DiskError> {
+        self.flush()?;
+        let bytes = self.options.segment_bytes.max(segment::bytes_for(payload_bytes));
+        let number = self.last().number.plus(1);
+        if bytes > self.options.segment_bytes {
+            // No spare is large enough, and the number must follow the current one.
+            while self.spares > 0 {
+                self.disk.remove(self.last().number.plus(self.spares))?;
+                self.spares -= 1;
+            }
+        }
+        if self.spares > 0 {
+            self.spares -= 1;
+        } else {
+            self.disk.create(number, bytes)?;
+        }
+        let header = Header { number, start: self.next, identity: self.identity };
+        self.live.push(Live { number, start: self.next, bytes });
+        self.seal = Seal::new(&self.identity, number);
+        self.written = 0;
+        self.buffer.extend_from_slice(&header.to_sector());
+        Ok(())
+    }
+
+    fn retire_first(&mut self) -> Result<(), DiskError> {
+        let retired = self.live[0];
+        if self.spares < SPARES_MAX && retired.bytes == self.options.segment_bytes {
+            // Its frames stay as they are: the new number is part of every checksum.
+            let spare = self.last().number.plus(self.spares + 1);
+            self.disk.rename(retired.number, spare)?;
+            self.spares += 1;
+        } else {
+            self.disk.remove(retired.number)?;
+        }
+        self.live.remove(0);
+        Ok(())
+    }
+
+    fn last(&self) -> &Live {
+        self.live.last().expect("live is never empty")
+    }
+
+    /// How far the last segment may be filled: whole sectors only.
+    fn capacity(&self) -> usize {
+        self.last().bytes / SECTOR_BYTES * SECTOR_BYTES
+    }
+
+    fn check(&self) {
+        assert!(self.first() <= self.durable);
+        assert!(self.durable <= self.next);
+        assert!(self.last().start <= self.durable);
+        assert!(self.spares <= SPARES_MAX);
+        assert!(self.written.is_multiple_of(SECTOR_BYTES) || self.written == self.last().bytes);
+        assert!(self.written >= FRAMES_START || !self.buffer.is_empty());
+    }
+}
+
+impl From<DiskError> for FormatError {
+    fn from(error: DiskError) -> FormatError {
+        FormatError::Disk(error)
+    }
+}
+
+impl From<DiskError> for AppendError {
+    fn from(error: DiskError) -> AppendError {
+        AppendError::Disk(error)
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormatError::NotEmpty { segment } => {
+                write!(f, "there is a journal already (segment {segment}); it is not overwritten")
+            }
+            FormatError::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AppendError::TooLong { bytes } => {
+                write!(f, "a frame of {bytes} bytes exceeds the limit of {FRAME_BYTES_MAX}")
+            }
+            AppendError::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for FormatError {}
+impl core::error::Error for AppendError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DiskErrorKind;
+    use crate::faulty::{Fault, FaultyDisk};
+    use alloc::vec;
+
+    const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
+    const SMALL: Options = Options { segment_bytes: 2 * SECTOR_BYTES };
+
+    /// Opens a journal and returns it with the first byte of each frame.
+    fn open(disk: FaultyDisk) -> (Journal<FaultyDisk>, Vec<u8>) {
+        let mut seen = Vec::new();
+        let (journal, _) =
+            Journal::open(disk, IDENTITY, SMALL, |_, frame| seen.push(frame[0])).unwrap();
+        (journal, seen)
+    }
+
+    fn fresh() -> Journal<FaultyDisk> {
+        let mut disk = FaultyDisk::new(1);
+        Journal::format(&mut disk, IDENTITY).unwrap();
+        open(disk).0
+    }
+
+    fn crashed(journal: Journal<FaultyDisk>) -> FaultyDisk {
+        let mut disk = journal.into_disk();
+        disk.crash();
+        disk
+    }
+
+    /// Fills the small first segment, so that the next frame begins segment 2.
+    fn fill_first_segment(journal: &mut Journal<FaultyDisk>) {
+        let room = journal.capacity() - journal.written - journal.buffer.len();
+        journal.append(&vec![b'f'; room - 64]).unwrap();
+        journal.sync().unwrap();
+        assert_eq!(journal.live.len(), 1);
+    }
+
+    #[test]
+    fn what_sync_acknowledged_survives_a_crash() {
+        let mut journal = fresh();
+        assert_eq!(journal.append(b"a"), Ok(Sequence(0)));
+        assert_eq!(journal.append(b"b"), Ok(Sequence(1)));
+        assert_eq!(journal.durable(), Sequence(0));
+        assert_eq!(journal.sync(), Ok(Sequence(2)));
+        let (journal, seen) = open(crashed(journal));
+        assert_eq!(seen, b"ab");
+        assert_eq!((journal.durable(), journal.next()), (Sequence(2), Sequence(2)));
+    }
+
+    #[test]
+    fn a_batch_is_one_write_and_one_sync() {
+        let mut journal = fresh();
+        let before = journal.disk.operations();
+        for _ in 0..100 {
+            journal.append(b"frame").unwrap();
+        }
+        journal.sync().unwrap();
+        journal.sync().unwrap();
+        assert_eq!(journal.disk.operations() - before, 2);
+    }
+
+    #[test]
+    fn durable_sectors_are_never_written_again() {
+        let mut journal = fresh();
+        for _ in 0..3 {
+            let start = journal.written;
+            journal.append(b"frame").unwrap();
+            journal.sync().unwrap();
+            assert_eq!(journal.written, start + SECTOR_BYTES);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_refused_and_harms_nothing() {
+        let mut journal = fresh();
+        let bytes = FRAME_BYTES_MAX + 1;
+        assert_eq!(journal.append(&vec![0; bytes]), Err(AppendError::TooLong { bytes }));
+        assert_eq!(journal.append(b"a"), Ok(Sequence(0)));
+        assert_eq!(journal.sync(), Ok(Sequence(1)));
+    }
+
+    #[test]
+    fn the_largest_frame_gets_a_segment_of_its_own() {
+        let mut journal = fresh();
+        journal.prepare().unwrap();
+        journal.append(&vec![b'l'; FRAME_BYTES_MAX]).unwrap();
+        journal.append(b"after").unwrap();
+        journal.sync().unwrap();
+        assert_eq!(journal.live.len(), 2);
+        assert_eq!(open(crashed(journal)).1, b"la");
+    }
+
+    #[test]
+    fn the_old_segment_is_durable_before_the_new_one_is_written() {
+        let mut journal = fresh();
+        fill_first_segment(&mut journal);
+        assert_eq!(journal.append(b"s"), Ok(Sequence(1)));
+        assert_eq!(journal.append(&[b't'; SECTOR_BYTES / 2]), Ok(Sequence(2)));
+        assert_eq!(journal.durable(), Sequence(1));
+        assert_eq!(journal.append(&[b'u'; SECTOR_BYTES / 2]), Ok(Sequence(3)));
+        assert_eq!(journal.durable(), Sequence(3), "leaving segment 2 made it durable");
+        assert_eq!(journal.live.len(), 3);
+        journal.sync().unwrap();
+        assert_eq!(open(crashed(journal)).1, b"fstu");
+    }
+
+    #[test]
+    fn every_failed_operation_poisons() {
+        for operation in 0..4 {
+            for fault in [Fault::Fail, Fault::Full, Fault::SyncDrops] {
+                let mut journal = fresh();
+                fill_first_segment(&mut journal);
+                let now = journal.disk.operations();
+                journal.disk.schedule(now + operation, fault);
+                // A new segment, a write and a sync to it, and the next segment.
+                let first = (0..3).find_map(|_| journal.append(&[b'y'; SECTOR_BYTES / 2]).err());
+                let Some(AppendError::Disk(error)) = first else {
+                    panic!("operation {operation} fails with {fault:?}: {first:?}");
+                };
+                if fault == Fault::Full {
+                    assert_eq!(error.kind, DiskErrorKind::Full);
+                }
+                assert_eq!(journal.sync(), Err(error.clone()));
+                assert_eq!(journal.append(b"z"), Err(AppendError::Disk(error.clone())));
+                assert_eq!(journal.cut(Sequence(1)), Err(error.clone()));
+                assert_eq!(journal.prepare(), Err(error.clone()));
+                assert_eq!(journal.replay(Sequence(0), |_, _| {}), Err(OpenError::Disk(error)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_format_never_overwrites() {
+        let mut disk = fresh().into_disk();
+        let error = FormatError::NotEmpty { segment: FIRST_SEGMENT };
+        assert_eq!(Journal::format(&mut disk, IDENTITY), Err(error));
+    }
+
+    #[test]
+    fn a_format_cut_short_leaves_nothing_or_everything() {
+        for seed in 0..20 {
+            for operation in 0..4 {
+                let mut disk = FaultyDisk::new(seed);
+                disk.schedule(operation, Fault::PowerCut);
+                Journal::format(&mut disk, IDENTITY).unwrap_err();
+                disk.crash();
+                match Journal::open(disk.clone(), IDENTITY, SMALL, |_, _| {}) {
+                    Ok(_) => assert_eq!(operation, 3, "only the rename makes a journal"),
+                    Err(error) => {
+                        assert_eq!(error, OpenError::Empty);
+                        Journal::format(&mut disk, IDENTITY).unwrap();
+                        open(disk);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_read_after_the_death_of_the_process_alone_are_durable() {
+        for seed in 0..20 {
+            let mut disk = FaultyDisk::new(seed);
+            Journal::format(&mut disk, IDENTITY).unwrap();
+            let mut journal = open(disk).0;
+            journal.append(b"a").unwrap();
+            let sync = journal.disk.operations() + 1;
+            journal.disk.schedule(sync, Fault::Fail);
+            journal.sync().unwrap_err();
+            let (journal, seen) = open(journal.into_disk());
+            assert_eq!(seen, b"a");
+            assert_eq!(open(crashed(journal)).1, b"a");
+        }
+    }
+
+    #[test]
+    fn a_cut_drops_whole_segments_and_keeps_two_files() {
+        let mut journal = fresh();
+        for _ in 0..40 {
+            journal.append(&[b'x'; SECTOR_BYTES / 2]).unwrap();
+            journal.sync().unwrap();
+        }
+        let before = journal.file_bytes();
+        journal.cut(Sequence(0)).unwrap();
+        assert_eq!((journal.first(), journal.file_bytes()), (Sequence(0), before));
+        journal.cut(Sequence(30)).unwrap();
+        assert_eq!(journal.first(), Sequence(30));
+        assert_eq!(journal.spares, SPARES_MAX);
+        journal.cut(Sequence(u64::MAX)).unwrap();
+        assert_eq!((journal.first(), journal.live.len()), (Sequence(39), 1));
+        let (journal, seen) = open(crashed(journal));
+        assert_eq!((seen.len(), journal.first()), (1, Sequence(39)));
+    }
+
+    #[test]
+    fn a_spare_is_used_instead_of_a_new_file() {
+        let mut journal = fresh();
+        fill_first_segment(&mut journal);
+        journal.prepare().unwrap();
+        let before = journal.disk.operations();
+        journal.prepare().unwrap();
+        assert_eq!(journal.disk.operations(), before, "one spare is enough");
+        journal.append(&[b'x'; SECTOR_BYTES / 2]).unwrap();
+        journal.sync().unwrap();
+        assert_eq!(journal.disk.operations() - before, 2);
+    }
+
+    #[test]
+    fn a_segment_never_goes_before_the_next_ones_header_is_on_disk() {
+        for seed in 0..20 {
+            let mut journal = fresh();
+            fill_first_segment(&mut journal);
+            journal.append(&[b'x'; 128]).unwrap();
+            assert_eq!(journal.live.len(), 2);
+            journal.cut(Sequence(1)).unwrap();
+            let mut disk = journal.into_disk();
+            (0..seed).for_each(|_| disk.crash());
+            disk.crash();
+            assert_eq!(open(disk).1, b"x");
+        }
+    }
+
+    #[test]
+    fn a_replay_shows_the_durable_frames_again() {
+        let mut journal = fresh();
+        for name in b'a'..=b'h' {
+            journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
+            journal.sync().unwrap();
+        }
+        fill_first_segment_is_left(&mut journal);
+        journal.append(b"unsynced").unwrap();
+        let mut seen = Vec::new();
+        journal.replay(Sequence(0), |sequence, frame| seen.push((sequence.0, frame[0]))).unwrap();
+        let all: Vec<_> = (0..journal.durable().0).zip(b'a'..=b'z').collect();
+        assert_eq!(seen, all);
+        let mut late = Vec::new();
+        let from = journal.durable();
+        journal.replay(from, |sequence, _| late.push(sequence)).unwrap();
+        assert_eq!(late, []);
+    }
+
+    /// Appends until the first segment, 64 KiB, is left.
+    fn fill_first_segment_is_left(journal: &mut Journal<FaultyDisk>) {
+        while journal.live.len() < 3 {
+            let name = b'a' + u8::try_from(journal.next().0).unwrap();
+            journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
+            journal.sync().unwrap();
+        }
+    }
+}
