@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The client API as protocol buffers ([`proto`]), and a [`Client`] that knows what it does not
+//! know.
+//!
+//! A value is appended at most once: each has a number, and a number is sent again, never drawn
+//! again, while its answer is outstanding. What is left is the honest third answer besides "done"
+//! and "not applied": [`Outcome::Unknown`]. A time-out after a node may have proposed the value
+//! says just that.
+//!
+//! This crate knows nothing of ballots, acceptors or journals, and speaks plaintext HTTP/2 only.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `client` | what a user calls |
+//! | `window` | which appends are unanswered, what is known of each, what is sent next; pure |
+//! | `appender` | one stream for all appends: opened, filled, lost, opened elsewhere |
+//! | `endpoints` | which node is asked next, and after which pause |
+//! | `follow` | reading the history, and following it across broken streams |
+//! | `connection` | what a connection looks like |
+//! | `error` | what went wrong, and what is known of the value |
+
+#![forbid(unsafe_code)]
+
+mod appender;
+mod client;
+mod connection;
+mod endpoints;
+mod error;
+mod follow;
+pub mod proto;
+mod window;
+
+pub use client::{Appended, Client, Options};
+pub use error::{AppendError, CallError, OptionsError, Outcome};
+pub use prost::bytes::Bytes;
+pub use tonic::Code;
+
+/// The largest value that a client may append, in bytes. A node refuses larger ones as well.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,296 @@
+//! One stream for all appends of a client: opened, filled, lost, opened elsewhere.
+//!
+//! One task owns the stream and the [`Window`]; callers meet it only at a queue and at their
+//! answers. It does not decide what is sent (`window`) nor to whom (`endpoints`).
+//!
+//! A stream is given up when it breaks, when its node does not lead, when an outcome was lost from
+//! the node's sight, or when nothing is answered for a while. `Busy` alone keeps the stream: only
+//! what was declined is sent again on it, after a pause.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use prost::bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Response, Status, Streaming};
+
+use crate::connection::{self, ANSWER_BYTES_MAX};
+use crate::endpoints::Endpoints;
+use crate::proto::append_response::Outcome;
+use crate::proto::log_client::LogClient;
+use crate::proto::{AppendRequest, AppendResponse};
+use crate::window::{Call, Window};
+
+/// Requests that wait between this task and the connection. The window bounds those in flight;
+/// this bounds what a stalled connection still sends of requests that were given up meanwhile.
+const STREAM_QUEUE_MAX: usize = 256;
+
+/// Endpoints that an error names, at most.
+const TRIED_MAX: usize = 16;
+
+/// How an exchange with one node ended.
+enum Ending {
+    /// Nothing is wrong with the client: all is answered and nobody can call any more.
+    Finished,
+    /// Another node should be asked. The address is the node's hint.
+    Lost { reason: String, leader: Option<String> },
+}
+
+/// Why an exchange must stop now, with the node's hint; `None`: it goes on.
+type Verdict = Option<Ending>;
+
+pub(crate) struct Appender {
+    client: Bytes,
+    calls: mpsc::UnboundedReceiver<Call>,
+    /// Some handle is left that may still call.
+    is_open: bool,
+    window: Window,
+    endpoints: Endpoints,
+    /// A node that owes answers and gives none for this long is left for another.
+    silence_max: Duration,
+    /// Endpoints asked in vain since the last progress, and the last trouble.
+    tried: BTreeSet<String>,
+    trouble: String,
+}
+
+impl Appender {
+    /// `calls` needs no bound of its own: each call holds a place in the window.
+    pub(crate) fn new(
+        client: Bytes,
+        calls: mpsc::UnboundedReceiver<Call>,
+        endpoints: Endpoints,
+        silence_max: Duration,
+    ) -> Appender {
+        Appender {
+            client,
+            calls,
+            is_open: true,
+            window: Window::new(),
+            endpoints,
+            silence_max,
+            tried: BTreeSet::new(),
+            trouble: "no connection in time".to_owned(),
+        }
+    }
+
+    /// Runs until every handle is gone and every append is answered or given up.
+    pub(crate) async fn run(mut self) {
+        while self.has_work().await {
+            let address = self.endpoints.current().to_owned();
+            if self.tried.len() < TRIED_MAX {
+                self.tried.insert(address.clone());
+            }
+            let ending = match self.meanwhile(connection::connect(&address)).await {
+                Ok(channel) => self.exchange(channel).await,
+                Err(error) => Ending::Lost { reason: error.to_string(), leader: None },
+            };
+            let Ending::Lost { reason, leader } = ending else {
+                return;
+            };
+            self.window.on_stream_lost();
+            self.trouble = reason;
+            let pause = match leader {
+                Some(leader) => self.endpoints.on_hint(&leader),
+                None => self.endpoints.on_failure(),
+            };
+            if !pause.is_zero() {
+                self.meanwhile(tokio::time::sleep(pause)).await;
+            }
+        }
+    }
+
+    /// Waits for something to send. False when nothing will ever be.
+    async fn has_work(&mut self) -> bool {
+        while self.window.is_empty() {
+            match self.calls.recv().await {
+                Some(call) => self.window.on_call(call),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Waits for `work` while calls are still taken in and overdue ones are answered.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                call = self.calls.recv(), if self.is_open => self.on_call(call),
+                () = wake_at(self.window.deadline()) => self.expire(),
+            }
+        }
+    }
+
+    /// Sends and answers on one stream until it has to be given up.
+    async fn exchange(&mut self, channel: Channel) -> Ending {
+        let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let (requests, queue) = mpsc::channel(STREAM_QUEUE_MAX);
+        // A node may open its side only when it has read the first request, so sending and
+        // opening go on together.
+        let mut opening = pin!(log.append(ReceiverStream::new(queue)));
+        let mut answers: Option<Streaming<AppendResponse>> = None;
+        // Set while a busy node is given a rest.
+        let mut resume_at: Option<Instant> = None;
+        let mut heard_at = Instant::now();
+        loop {
+            if !self.is_open && self.window.is_empty() {
+                return Ending::Finished;
+            }
+            let silent_at = self.window.awaits_answer().then(|| heard_at + self.silence_max);
+            let wake = [self.window.deadline(), resume_at, silent_at].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                opened = &mut opening, if answers.is_none() => match opened {
+                    Ok(opened) => answers = Some(Response::into_inner(opened)),
+                    Err(status) => return lost(&status),
+                },
+                answer = next(&mut answers), if answers.is_some() => {
+                    heard_at = Instant::now();
+                    let verdict = match answer {
+                        Ok(Some(answer)) => self.on_answer(answer, &mut resume_at),
+                        Ok(None) => Some(Ending::Lost { reason: "the stream ended".into(), leader: None }),
+                        Err(status) => Some(lost(&status)),
+                    };
+                    if let Some(ending) = verdict {
+                        return ending;
+                    }
+                }
+                call = self.calls.recv(), if self.is_open => {
+                    self.on_call(call);
+                    // What is there already leaves together.
+                    while let Ok(call) = self.calls.try_recv() {
+                        self.window.on_call(call);
+                    }
+                }
+                permit = requests.reserve(), if self.window.has_unsent() && resume_at.is_none() => {
+                    let Ok(permit) = permit else {
+                        // The connection dropped its end; the answers' side says why.
+                        let reason = "the stream was closed".into();
+                        return Ending::Lost { reason, leader: None };
+                    };
+                    if !self.window.awaits_answer() {
+                        heard_at = Instant::now();
+                    }
+                    if let Some(request) = self.next_request() {
+                        permit.send(request);
+                    }
+                    self.fill(&requests);
+                }
+                () = wake_at(wake) => {
+                    let now = Instant::now();
+                    if resume_at.is_some_and(|at| at <= now) {
+                        resume_at = None;
+                    }
+                    self.expire();
+                    if silent_at.is_some_and(|at| at <= now) && self.window.awaits_answer() {
+                        return Ending::Lost { reason: "no answer".into(), leader: None };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what the queue takes without waiting.
+    fn fill(&mut self, requests: &mpsc::Sender<AppendRequest>) {
+        while self.window.has_unsent()
+            && let Ok(permit) = requests.try_reserve()
+        {
+            if let Some(request) = self.next_request() {
+                permit.send(request);
+            }
+        }
+    }
+
+    fn next_request(&mut self) -> Option<AppendRequest> {
+        let outgoing = self.window.next_to_send()?;
+        Some(AppendRequest {
+            client: self.client.clone(),
+            sequence: outgoing.sequence,
+            first_unanswered: outgoing.first_unanswered,
+            value: outgoing.value,
+        })
+    }
+
+    fn on_answer(&mut self, answer: AppendResponse, resume_at: &mut Option<Instant>) -> Verdict {
+        let sequence = answer.sequence;
+        match answer.outcome {
+            Some(Outcome::Done(done)) => {
+                self.on_progress();
+                self.window.on_done(sequence, done.slot);
+                None
+            }
+            Some(Outcome::Refused(refused)) => {
+                self.on_progress();
+                self.window.on_refused(sequence, refused.reason);
+                None
+            }
+            Some(Outcome::Busy(busy)) => {
+                self.trouble = busy.reason;
+                self.window.on_declined(sequence);
+                // One pause for all that a full node declines at once.
+                if resume_at.is_none() {
+                    *resume_at = Some(Instant::now() + self.endpoints.pause());
+                }
+                None
+            }
+            Some(Outcome::NotLeading(not_leading)) => {
+                self.window.on_declined(sequence);
+                let leader = not_leading.leader.map(|leader| leader.address);
+                let leader = leader.filter(|address| !address.is_empty());
+                let reason = format!("{} does not lead", self.endpoints.current());
+                Some(Ending::Lost { reason, leader })
+            }
+            // The doubt is recorded when the stream is given up.
+            Some(Outcome::Unknown(unknown)) => {
+                Some(Ending::Lost { reason: unknown.reason, leader: None })
+            }
+            None => {
+                let reason = "an answer of a kind that this client does not know".into();
+                Some(Ending::Lost { reason, leader: None })
+            }
+        }
+    }
+
+    fn on_call(&mut self, call: Option<Call>) {
+        match call {
+            Some(call) => self.window.on_call(call),
+            None => self.is_open = false,
+        }
+    }
+
+    fn on_progress(&mut self) {
+        self.endpoints.on_progress();
+        self.tried.clear();
+    }
+
+    fn expire(&mut self) {
+        self.window.expire(Instant::now(), &self.trouble, &self.tried);
+    }
+}
+
+fn lost(status: &Status) -> Ending {
+    let reason = format!("{:?}: {}", status.code(), status.message());
+    Ending::Lost { reason, leader: None }
+}
+
+async fn next(
+    answers: &mut Option<Streaming<AppendResponse>>,
+) -> Result<Option<AppendResponse>, Status> {
+    match answers {
+        Some(answers) => answers.message().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wake_at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

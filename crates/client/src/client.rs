@@ -1,0 +1,214 @@
+//! What a user calls: append, read, tail, status, and faults on purpose.
+//!
+//! A [`Client`] is a handle; clones share one window, one number sequence and one stream. Reads
+//! and node calls open connections of their own, because they are addressed to other nodes and
+//! must not wait behind a burst of appends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_stream::Stream;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::appender::Appender;
+use crate::connection;
+use crate::endpoints::Endpoints;
+use crate::error::{AppendError, CallError, OptionsError};
+use crate::follow;
+use crate::proto::chaos_client::ChaosClient;
+use crate::proto::cluster_client::ClusterClient;
+use crate::proto::{
+    Entry, FailRequest, NetworkRequest, NetworkResponse, RecoverRequest, StatusRequest,
+    StatusResponse,
+};
+use crate::window::Call;
+
+/// How a client behaves. `..Options::new(endpoints)` fills in the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `host:port` of nodes, at least one. Each is as good as the other; leaders are found.
+    pub endpoints: Vec<String>,
+    /// For an append as a whole: waiting for the window, sending, sending again, the answer. For
+    /// other calls: from the call to the answer, or to the first bytes of one.
+    pub timeout: Duration,
+    /// Appends that may be unanswered at once, from 1 to [`Options::WINDOW_MAX`]. More wait.
+    pub window: usize,
+    /// 16 bytes that no other client uses. `None` draws them. A new process must not repeat an
+    /// old one's id: its numbers start at 1 again and would be taken for repeats.
+    pub client: Option<[u8; 16]>,
+}
+
+impl Options {
+    /// The largest window.
+    pub const WINDOW_MAX: usize = 1 << 16;
+
+    /// These endpoints, 10 s, a window of 1024, an id of its own.
+    pub fn new(endpoints: Vec<String>) -> Options {
+        Options { endpoints, timeout: Duration::from_secs(10), window: 1024, client: None }
+    }
+}
+
+/// Where a value stands in the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Appended {
+    /// Its slot.
+    pub slot: u64,
+    /// Its number within this client.
+    pub sequence: u64,
+}
+
+/// A handle on a client. Cheap to clone; all clones share one stream of appends.
+#[derive(Clone, Debug)]
+pub struct Client {
+    calls: mpsc::UnboundedSender<Call>,
+    window: Arc<Semaphore>,
+    window_max: usize,
+    endpoints: Endpoints,
+    timeout: Duration,
+    id: [u8; 16],
+}
+
+impl Client {
+    /// A client that has not connected to anything yet.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with timers and I/O.
+    pub fn new(options: Options) -> Result<Client, OptionsError> {
+        let Options { endpoints, timeout, window, client } = options;
+        if endpoints.is_empty() {
+            return Err(OptionsError::NoEndpoint);
+        }
+        if let Some(bad) = endpoints.iter().find(|e| connection::endpoint(e).is_none()) {
+            return Err(OptionsError::BadEndpoint { endpoint: bad.clone() });
+        }
+        if !(1..=Options::WINDOW_MAX).contains(&window) {
+            return Err(OptionsError::BadWindow { window, max: Options::WINDOW_MAX });
+        }
+        let no_randomness =
+            |error: getrandom::Error| OptionsError::NoRandomness { reason: error.to_string() };
+        let mut id = client.unwrap_or_default();
+        if client.is_none() {
+            getrandom::fill(&mut id).map_err(no_randomness)?;
+        }
+        let endpoints = Endpoints::new(endpoints, getrandom::u64().map_err(no_randomness)?);
+        let (calls, receiver) = mpsc::unbounded_channel();
+        // A quarter: time enough for a slow decision, and for three more nodes to be asked.
+        let silence_max = timeout / 4;
+        let id_bytes = Bytes::copy_from_slice(&id);
+        let appender = Appender::new(id_bytes, receiver, endpoints.clone(), silence_max);
+        tokio::spawn(appender.run());
+        let places = Arc::new(Semaphore::new(window));
+        Ok(Client { calls, window: places, window_max: window, endpoints, timeout, id })
+    }
+
+    /// The id that this client's values carry in the history.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// Appends a value: it is applied at most once, and the answer is its slot.
+    ///
+    /// Waits while the window is full. Numbers are given in the order in which the window lets
+    /// appends in, which is the order of the first polls. Appends that are unanswered at the same
+    /// time may be applied in another order, as after a fault they may be sent again; to order two
+    /// values, await the first.
+    ///
+    /// Dropping the future does not take a value back: once it has a number it is sent, and sent
+    /// again, until it is answered or its time runs out.
+    pub async fn append(&self, value: impl Into<Bytes>) -> Result<Appended, AppendError> {
+        let value = value.into();
+        if value.len() > crate::VALUE_BYTES_MAX {
+            let bytes_max = crate::VALUE_BYTES_MAX;
+            return Err(AppendError::TooLarge { bytes: value.len(), bytes_max });
+        }
+        let started = Instant::now();
+        let deadline = started + self.timeout;
+        let place = Arc::clone(&self.window).acquire_owned();
+        let Ok(place) = timeout_at(deadline, place).await else {
+            let reason = format!("{} earlier appends are unanswered", self.window_max);
+            return Err(AppendError::NotProposed { reason, after: started.elapsed() });
+        };
+        let place = place.expect("nobody closes the semaphore");
+        let (answer, answered) = oneshot::channel();
+        let call = Call { value, started, deadline, answer, place };
+        self.calls.send(call).map_err(|_| AppendError::Closed)?;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// The values that a node knows to be chosen, from slot `first` to `end` (exclusive; `None`:
+    /// all that it knows), at most `limit` of them (0: no limit), in order.
+    ///
+    /// The first endpoint that answers serves it; what it knows may lag behind the leader. A
+    /// stream that breaks ends with an error, after which a read from the last slot + 1 goes on.
+    pub async fn read(
+        &self,
+        first: u64,
+        end: Option<u64>,
+        limit: u64,
+    ) -> Result<impl Stream<Item = Result<Entry, CallError>> + Send + Unpin + use<>, CallError>
+    {
+        follow::read(self.endpoints.clone(), self.timeout, first, end, limit).await
+    }
+
+    /// The values from slot `first` on, in order, as they are chosen, each once.
+    ///
+    /// Has no end: a broken stream is opened again, at this node or another, after the last slot
+    /// that was seen. An error is the last item, and one that asking again would not cure.
+    pub fn tail(
+        &self,
+        first: u64,
+    ) -> impl Stream<Item = Result<Entry, CallError>> + Send + Unpin + use<> {
+        follow::tail(self.endpoints.clone(), self.timeout, first)
+    }
+
+    /// What the node at `endpoint` sees.
+    pub async fn status(&self, endpoint: &str) -> Result<StatusResponse, CallError> {
+        let ask = async |channel| ClusterClient::new(channel).status(StatusRequest {}).await;
+        self.call(endpoint, ask).await
+    }
+
+    /// The node neither hears nor speaks to its peers until it recovers. Needs a node in dev mode.
+    pub async fn fail(&self, endpoint: &str) -> Result<(), CallError> {
+        let ask = async |channel| ChaosClient::new(channel).fail(FailRequest {}).await;
+        self.call(endpoint, ask).await.map(|_| ())
+    }
+
+    /// Ends what [`Client::fail`] began.
+    pub async fn recover(&self, endpoint: &str) -> Result<(), CallError> {
+        let ask = async |channel| ChaosClient::new(channel).recover(RecoverRequest {}).await;
+        self.call(endpoint, ask).await.map(|_| ())
+    }
+
+    /// Replaces the faults on what the node sends to its peers. Needs a node in dev mode.
+    pub async fn network(
+        &self,
+        endpoint: &str,
+        faults: NetworkRequest,
+    ) -> Result<NetworkResponse, CallError> {
+        let ask = async |channel| ChaosClient::new(channel).network(faults).await;
+        self.call(endpoint, ask).await
+    }
+
+    /// One question to one node, within the time.
+    async fn call<T>(
+        &self,
+        endpoint: &str,
+        ask: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>,
+    ) -> Result<T, CallError> {
+        let answer = async {
+            let channel = connection::connect(endpoint).await?;
+            ask(channel).await.map_err(|status| CallError::failed(endpoint, &status))
+        };
+        match timeout(self.timeout, answer).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => Err(CallError::Unreachable {
+                endpoint: endpoint.to_owned(),
+                reason: format!("no answer within {:?}", self.timeout),
+            }),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What went wrong, and, where a value was to be appended, what is known of it.
+//!
+//! Each variant of [`AppendError`] stands for one thing that a caller can do about it; the
+//! [`Outcome`] says whether doing it again under a new number could apply the value twice.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+/// What is known of a value whose append did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It is not in the history, and this append will never put it there.
+    NotApplied,
+    /// It may be in the history, or not. Reading the history can tell; a time-out cannot.
+    Unknown,
+}
+
+/// Why an append was not answered with a slot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// A node may have proposed the value, and no answer came in time.
+    #[error("outcome unknown after {after:?}: {reason}")]
+    Unknown {
+        /// The last trouble that was seen.
+        reason: String,
+        /// From the call to the moment of giving up.
+        after: Duration,
+    },
+    /// A node decided that the value will never be applied under this number.
+    #[error("refused: {reason}")]
+    Refused {
+        /// The node's words.
+        reason: String,
+    },
+    /// Until the time ran out, everyone who was asked declined before proposing the value, or
+    /// this client's window stayed full so that nobody could be asked.
+    #[error("not proposed within {after:?}: {reason}")]
+    NotProposed {
+        /// The last reason to decline.
+        reason: String,
+        /// From the call to the moment of giving up.
+        after: Duration,
+    },
+    /// The value was never handed to any node.
+    #[error("no node could be reached (tried {}): {last}", tried.join(", "))]
+    Unreachable {
+        /// The endpoints that were tried since a node last answered.
+        tried: Vec<String>,
+        /// The last one's error.
+        last: String,
+    },
+    /// The value is larger than a node would take. Nothing was sent.
+    #[error("a value of {bytes} bytes is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The value's size.
+        bytes: usize,
+        /// [`crate::VALUE_BYTES_MAX`].
+        bytes_max: usize,
+    },
+    /// The runtime that carried the client has stopped, perhaps after the value was sent.
+    #[error("the client has stopped")]
+    Closed,
+}
+
+impl AppendError {
+    /// What is known of the value.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            AppendError::Unknown { .. } | AppendError::Closed => Outcome::Unknown,
+            AppendError::Refused { .. }
+            | AppendError::NotProposed { .. }
+            | AppendError::Unreachable { .. }
+            | AppendError::TooLarge { .. } => Outcome::NotApplied,
+        }
+    }
+}
+
+/// Why a call other than an append failed. None of them changes the history.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No connection: nothing listens there, the address is wrong, or time ran out.
+    #[error("cannot reach {endpoint}: {reason}")]
+    Unreachable {
+        /// The last endpoint that was tried.
+        endpoint: String,
+        /// Its error.
+        reason: String,
+    },
+    /// A node answered with an error, or its answer broke off.
+    #[error("{endpoint} answered {code:?}: {reason}")]
+    Failed {
+        /// Who answered.
+        endpoint: String,
+        /// The kind of error.
+        code: Code,
+        /// The node's words.
+        reason: String,
+    },
+}
+
+impl CallError {
+    pub(crate) fn failed(endpoint: &str, status: &Status) -> CallError {
+        CallError::Failed {
+            endpoint: endpoint.to_owned(),
+            code: status.code(),
+            reason: status.message().to_owned(),
+        }
+    }
+
+    /// Whether every node would say the same at any time, so that asking again is in vain.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            CallError::Failed {
+                code: Code::InvalidArgument
+                    | Code::OutOfRange
+                    | Code::Unimplemented
+                    | Code::PermissionDenied
+                    | Code::Unauthenticated,
+                ..
+            }
+        )
+    }
+}
+
+/// Why a client cannot be made of these options.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// There is nobody to ask.
+    #[error("no endpoint is given")]
+    NoEndpoint,
+    /// An endpoint is not `host:port`.
+    #[error("endpoint {endpoint:?} is not \"host:port\"")]
+    BadEndpoint {
+        /// As it was given.
+        endpoint: String,
+    },
+    /// The window must be from 1 to [`crate::Options::WINDOW_MAX`].
+    #[error("a window of {window} is not within 1 to {max}")]
+    BadWindow {
+        /// As it was given.
+        window: usize,
+        /// [`crate::Options::WINDOW_MAX`].
+        max: usize,
+    },
+    /// The system gave no random bytes for the client's id.
+    #[error("no randomness for a client id: {reason}")]
+    NoRandomness {
+        /// The system's words.
+        reason: String,
+    },
+}

@@ -1,0 +1,282 @@
+//! Which appends are unanswered, what is known of each, and what is sent next.
+//!
+//! Pure bookkeeping: it opens no stream and reads no clock.
+//!
+//! ```text
+//!   answered or given up | unanswered, some of them unsent |  not yet numbered
+//!   1 ... -------------- first_unanswered --------------- next_sequence -----
+//! ```
+//!
+//! A request that is given up leaves the window and is never sent again, so `first_unanswered`
+//! may pass it. That is more than permission: once a node has seen a `first_unanswered` above a
+//! number, a straggler with that number must not be applied. So the doubt that a time-out leaves
+//! ends with the client's next append, although this client does not learn which way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost::bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+use crate::client::Appended;
+use crate::error::AppendError;
+
+/// An append as its caller handed it over.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) value: Bytes,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) answer: oneshot::Sender<Result<Appended, AppendError>>,
+    /// A place in the window, given back when the call is answered.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// What the nodes' answers so far say of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knowledge {
+    /// No node has seen it.
+    NeverSent,
+    /// Everyone who saw it declined before proposing it.
+    Declined,
+    /// Somebody may have proposed it.
+    Doubtful,
+}
+
+#[derive(Debug)]
+struct Request {
+    call: Call,
+    knowledge: Knowledge,
+}
+
+/// A request as it goes on the wire.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) sequence: u64,
+    pub(crate) first_unanswered: u64,
+    pub(crate) value: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Window {
+    next_sequence: u64,
+    unanswered: BTreeMap<u64, Request>,
+    /// Those of `unanswered` that wait to be sent, for the first time or again.
+    unsent: BTreeSet<u64>,
+    /// No unanswered request has an earlier deadline.
+    deadline: Option<Instant>,
+}
+
+impl Window {
+    pub(crate) fn new() -> Window {
+        Window {
+            next_sequence: 1,
+            unanswered: BTreeMap::new(),
+            unsent: BTreeSet::new(),
+            deadline: None,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unanswered.is_empty()
+    }
+
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Whether an answer is due: something has been sent on the present stream.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.unanswered.len() > self.unsent.len()
+    }
+
+    /// When [`Window::expire`] is due. May be early, never late.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) fn first_unanswered(&self) -> u64 {
+        self.unanswered.first_key_value().map_or(self.next_sequence, |(&sequence, _)| sequence)
+    }
+
+    /// Numbers a call and queues it.
+    pub(crate) fn on_call(&mut self, call: Call) {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.deadline = Some(self.deadline.map_or(call.deadline, |d| d.min(call.deadline)));
+        self.unanswered.insert(sequence, Request { call, knowledge: Knowledge::NeverSent });
+        self.unsent.insert(sequence);
+    }
+
+    /// The smallest unsent request, which from now on counts as seen by a node.
+    pub(crate) fn next_to_send(&mut self) -> Option<Outgoing> {
+        let sequence = self.unsent.pop_first()?;
+        let first_unanswered = self.first_unanswered();
+        assert!(first_unanswered <= sequence);
+        let request = &self.unanswered[&sequence];
+        Some(Outgoing { sequence, first_unanswered, value: request.call.value.clone() })
+    }
+
+    pub(crate) fn on_done(&mut self, sequence: u64, slot: u64) {
+        self.answer(sequence, Ok(Appended { slot, sequence }));
+    }
+
+    pub(crate) fn on_refused(&mut self, sequence: u64, reason: String) {
+        self.answer(sequence, Err(AppendError::Refused { reason }));
+    }
+
+    /// A node did not propose it: it may be sent again.
+    pub(crate) fn on_declined(&mut self, sequence: u64) {
+        if let Some(request) = self.unanswered.get_mut(&sequence)
+            && self.unsent.insert(sequence)
+            && request.knowledge == Knowledge::NeverSent
+        {
+            request.knowledge = Knowledge::Declined;
+        }
+    }
+
+    /// No answer will come on this stream any more: everything unanswered is sent again.
+    pub(crate) fn on_stream_lost(&mut self) {
+        for (&sequence, request) in &mut self.unanswered {
+            if self.unsent.insert(sequence) {
+                request.knowledge = Knowledge::Doubtful;
+            }
+        }
+    }
+
+    /// Gives up what is overdue. `trouble` is the last reason that was seen, `tried` where.
+    pub(crate) fn expire(&mut self, now: Instant, trouble: &str, tried: &BTreeSet<String>) {
+        let overdue: Vec<u64> = self
+            .unanswered
+            .iter()
+            .filter(|(_, request)| request.call.deadline <= now)
+            .map(|(&sequence, _)| sequence)
+            .collect();
+        for sequence in overdue {
+            let request = &self.unanswered[&sequence];
+            let after = now - request.call.started;
+            let is_sent = !self.unsent.contains(&sequence);
+            let reason = trouble.to_owned();
+            let error = match request.knowledge {
+                _ if is_sent => AppendError::Unknown { reason: "no answer in time".into(), after },
+                Knowledge::Doubtful => AppendError::Unknown { reason, after },
+                Knowledge::Declined => AppendError::NotProposed { reason, after },
+                Knowledge::NeverSent => AppendError::Unreachable {
+                    tried: tried.iter().cloned().collect(),
+                    last: reason,
+                },
+            };
+            self.answer(sequence, Err(error));
+        }
+        self.deadline = self.unanswered.values().map(|request| request.call.deadline).min();
+    }
+
+    /// An answer to a number that is not unanswered is a late or repeated one, and says nothing.
+    fn answer(&mut self, sequence: u64, result: Result<Appended, AppendError>) {
+        if let Some(request) = self.unanswered.remove(&sequence) {
+            self.unsent.remove(&sequence);
+            let Call { answer, place, .. } = request.call;
+            drop(place);
+            // The caller may have left; the value is appended or not all the same.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Appended, AppendError>>;
+
+    fn call(window: &mut Window, started: Instant, timeout_ms: u64) -> Answer {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (answer, receiver) = oneshot::channel();
+        let deadline = started + Duration::from_millis(timeout_ms);
+        window.on_call(Call { value: Bytes::from_static(b"v"), started, deadline, answer, place });
+        receiver
+    }
+
+    fn sent(window: &mut Window) -> Vec<(u64, u64)> {
+        std::iter::from_fn(|| window.next_to_send())
+            .map(|outgoing| (outgoing.sequence, outgoing.first_unanswered))
+            .collect()
+    }
+
+    #[test]
+    fn requests_leave_in_order_and_name_the_smallest_unanswered() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let _answers: Vec<_> = (0..3).map(|_| call(&mut window, now, 10)).collect();
+        assert_eq!(sent(&mut window), [(1, 1), (2, 1), (3, 1)]);
+        window.on_done(2, 20);
+        assert_eq!(window.first_unanswered(), 1);
+        window.on_done(1, 21);
+        assert_eq!(window.first_unanswered(), 3);
+        window.on_done(3, 22);
+        assert_eq!(window.first_unanswered(), 4);
+    }
+
+    #[test]
+    fn a_lost_stream_sends_all_unanswered_again_under_the_same_numbers() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let _answers: Vec<_> = (0..4).map(|_| call(&mut window, now, 10)).collect();
+        sent(&mut window);
+        window.on_done(2, 0);
+        window.on_stream_lost();
+        assert_eq!(sent(&mut window), [(1, 1), (3, 1), (4, 1)]);
+    }
+
+    #[test]
+    fn a_given_up_request_is_never_sent_again_and_is_passed() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let _first = call(&mut window, now, 10);
+        let _second = call(&mut window, now, 99);
+        sent(&mut window);
+        window.expire(now + Duration::from_millis(10), "", &BTreeSet::new());
+        window.on_stream_lost();
+        assert_eq!(sent(&mut window), [(2, 2)]);
+    }
+
+    /// What is known when time runs out, by what happened before.
+    #[test]
+    fn a_time_out_says_what_is_known() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let mut answers: Vec<_> = (0..5).map(|_| call(&mut window, now, 10)).collect();
+        for _ in 1..=4 {
+            window.next_to_send(); // The fifth is never sent.
+        }
+        window.on_declined(2);
+        window.on_declined(4);
+        window.next_to_send();
+        window.on_stream_lost(); // 1 and 3 for the first time, 2 after it was declined once.
+        window.next_to_send(); // 1 is out again.
+        window.next_to_send();
+        window.on_declined(2); // A late "not proposed" does not take back an older doubt.
+        window.expire(now + Duration::from_millis(10), "trouble", &["a:1".to_owned()].into());
+        let mut error = |n: usize| answers[n - 1].try_recv().unwrap().unwrap_err();
+        assert!(matches!(error(1), AppendError::Unknown { .. }));
+        assert!(matches!(error(2), AppendError::Unknown { .. }));
+        assert!(matches!(error(3), AppendError::Unknown { .. }));
+        assert!(matches!(error(4), AppendError::NotProposed { .. }));
+        let tried = vec!["a:1".to_owned()];
+        assert_eq!(error(5), AppendError::Unreachable { tried, last: "trouble".into() });
+        assert!(window.is_empty());
+        assert_eq!(window.deadline(), None);
+    }
+
+    #[test]
+    fn an_answer_to_nothing_changes_nothing() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let _answer = call(&mut window, now, 10);
+        sent(&mut window);
+        window.on_done(9, 1);
+        window.on_declined(9);
+        assert!(!window.has_unsent());
+        assert!(window.awaits_answer());
+    }
+}
