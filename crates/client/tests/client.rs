@@ -1,0 +1,222 @@
+//! The client against scripted nodes: what it sends, to whom, and what it makes of the answers.
+
+mod fake;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use client::{AppendError, Appended, CallError, Client, Options, OptionsError, Outcome};
+use fake::{Act, Fake, busy, done, not_leading};
+use tokio_stream::StreamExt;
+
+fn client(nodes: &[&Fake], timeout_ms: u64, window: usize) -> Client {
+    let endpoints = nodes.iter().map(|node| node.address.clone()).collect();
+    let timeout = Duration::from_millis(timeout_ms);
+    Client::new(Options { timeout, window, ..Options::new(endpoints) }).unwrap()
+}
+
+/// `count` appends, all in flight at once, and their answers in the order of the calls.
+async fn burst(client: &Client, count: u64) -> Vec<Result<Appended, AppendError>> {
+    let calls: Vec<_> = (0..count)
+        .map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move { client.append(n.to_le_bytes().to_vec()).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+    answers
+}
+
+/// An address where nothing listens.
+async fn nobody() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_thousand_appends_share_one_stream_in_order() {
+    let node = Fake::start(|request| done(request.sequence + 100)).await;
+    let client = client(&[&node], 10_000, 1024);
+    client.append("warm").await.unwrap();
+    let started = Instant::now();
+    let answers = burst(&client, 1000).await;
+    println!("1000 appends in {:?}", started.elapsed());
+    for (n, answer) in (2..).zip(answers) {
+        assert_eq!(answer.unwrap(), Appended { slot: n + 100, sequence: n });
+    }
+    let seen = node.seen();
+    assert!(seen.iter().map(|(sequence, _)| *sequence).eq(1..=1001));
+    assert!(seen.iter().all(|(sequence, first)| first <= sequence));
+    assert!(seen.is_sorted_by_key(|(_, first)| *first), "first_unanswered went back");
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_even_out_of_the_list() {
+    let leader = Fake::start(|request| done(request.sequence)).await;
+    let hint = leader.address.clone();
+    let follower = Fake::start(move |_| not_leading(Some(&hint))).await;
+    let client = client(&[&follower], 10_000, 8);
+    for answer in burst(&client, 5).await {
+        answer.unwrap();
+    }
+    assert!(leader.seen().iter().map(|(sequence, _)| *sequence).eq(1..=5));
+    client.append("again").await.unwrap();
+    assert_eq!(leader.seen().len(), 6, "the leader is kept");
+}
+
+#[tokio::test]
+async fn a_broken_stream_sends_the_same_numbers_elsewhere() {
+    // Answers 1 to 10, swallows 11 to 19, breaks at 20.
+    let first = Fake::start(|request| match request.sequence {
+        1..=10 => done(request.sequence),
+        20 => Act::BreakStream,
+        _ => Act::Silence,
+    })
+    .await;
+    let second = Fake::start(|request| done(request.sequence)).await;
+    let client = client(&[&first, &second], 10_000, 64);
+    let answers = burst(&client, 40).await;
+    for (sequence, answer) in (1..).zip(answers) {
+        assert_eq!(answer.unwrap(), Appended { slot: sequence, sequence });
+    }
+    let again = second.seen();
+    assert!(again.iter().map(|(sequence, _)| *sequence).eq(11..=40), "{again:?}");
+    assert_eq!(again[0], (11, 11));
+}
+
+#[tokio::test]
+async fn a_busy_node_is_asked_again_under_the_same_number() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let node = Fake::start(move |request| match count.fetch_add(1, Ordering::Relaxed) {
+        0..3 => busy(),
+        _ => done(request.sequence),
+    })
+    .await;
+    let client = client(&[&node], 10_000, 8);
+    assert_eq!(client.append("v").await.unwrap().sequence, 1);
+    assert_eq!(node.seen(), [(1, 1); 4]);
+}
+
+#[tokio::test]
+async fn silence_until_the_deadline_is_unknown_and_the_number_is_passed() {
+    let node = Fake::start(|request| match request.sequence {
+        1 => Act::Silence,
+        _ => done(request.sequence),
+    })
+    .await;
+    let client = client(&[&node], 120, 8);
+    let error = client.append("v").await.unwrap_err();
+    assert!(matches!(error, AppendError::Unknown { .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    client.append("w").await.unwrap();
+    assert_eq!(node.seen().last(), Some(&(2, 2)));
+}
+
+#[tokio::test]
+async fn nobody_there_is_unreachable_and_not_applied() {
+    let address = nobody().await;
+    let timeout = Duration::from_millis(60);
+    let options = Options { timeout, ..Options::new(vec![address.clone()]) };
+    let error = Client::new(options).unwrap().append("v").await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+    let AppendError::Unreachable { tried, last } = error else { panic!("{error}") };
+    assert_eq!(tried, [address]);
+    assert!(last.contains("refused"), "{last}");
+}
+
+#[tokio::test]
+async fn everyone_declining_is_not_applied() {
+    let node = Fake::start(|_| not_leading(None)).await;
+    let error = client(&[&node], 60, 8).append("v").await.unwrap_err();
+    assert!(matches!(error, AppendError::NotProposed { .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+}
+
+#[tokio::test]
+async fn a_full_window_holds_back() {
+    let node = Fake::start(|_| Act::Silence).await;
+    let client = client(&[&node], 10_000, 3);
+    let in_flight = tokio::spawn({
+        let client = client.clone();
+        async move { burst(&client, 3).await }
+    });
+    while node.seen().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let fourth = tokio::time::timeout(Duration::from_millis(20), client.append("v")).await;
+    assert!(fourth.is_err(), "the window has three places");
+    assert_eq!(node.seen(), [(1, 1), (2, 1), (3, 1)]);
+    in_flight.abort();
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_appended_all_the_same() {
+    let node = Fake::start(|request| done(request.sequence)).await;
+    let client = client(&[&node], 10_000, 8);
+    tokio::select! {
+        biased;
+        _ = client.append("v") => panic!("nothing can answer before the first poll"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(client.append("w").await.unwrap().sequence, 2);
+    assert!(node.seen().iter().map(|(sequence, _)| *sequence).eq(1..=2));
+}
+
+#[tokio::test]
+async fn a_large_value_is_refused_before_it_is_sent() {
+    let node = Fake::start(|request| done(request.sequence)).await;
+    let client = client(&[&node], 10_000, 8);
+    let error = client.append(vec![0; client::VALUE_BYTES_MAX + 1]).await.unwrap_err();
+    assert!(matches!(error, AppendError::TooLarge { .. }));
+    client.append(vec![0; client::VALUE_BYTES_MAX]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_gives_a_range() {
+    let node = Fake::start(|_| Act::Silence).await;
+    let client = client(&[&node], 10_000, 8);
+    for (first, end, expected) in
+        [(0, None, vec![0, 1, 2, 3, 4]), (1, Some(3), vec![1, 2]), (0, Some(0), vec![])]
+    {
+        let entries = client.read(first, end, 0).await.unwrap();
+        let slots: Vec<u64> = entries.map(|entry| entry.unwrap().slot).collect().await;
+        assert_eq!(slots, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_tail_resumes_after_the_last_slot_seen() {
+    let (first, second) = (Fake::start(|_| busy()).await, Fake::start(|_| busy()).await);
+    let client = client(&[&first, &second], 10_000, 8);
+    let tail = client.tail(7).take(5);
+    let slots: Vec<u64> = tail.map(|entry| entry.unwrap().slot).collect().await;
+    assert_eq!(slots, [7, 8, 9, 10, 11]);
+    assert_eq!(first.tails()[..2], [7, 11]);
+    assert_eq!(second.tails()[0], 9);
+}
+
+#[tokio::test]
+async fn a_node_call_says_who_failed() {
+    let node = Fake::start(|_| busy()).await;
+    let client = client(&[&node], 10_000, 8);
+    let error = client.status(&node.address).await.unwrap_err();
+    assert!(matches!(error, CallError::Failed { code: client::Code::Unimplemented, .. }));
+    let nobody = nobody().await;
+    let error = client.fail(&nobody).await.unwrap_err();
+    assert!(matches!(error, CallError::Unreachable { endpoint, .. } if endpoint == nobody));
+}
+
+#[tokio::test]
+async fn options_are_checked() {
+    let check = |endpoints: Vec<String>, window| {
+        Client::new(Options { window, ..Options::new(endpoints) }).unwrap_err()
+    };
+    assert_eq!(check(vec![], 1), OptionsError::NoEndpoint);
+    assert!(matches!(check(vec!["x".into()], 1), OptionsError::BadEndpoint { .. }));
+    assert!(matches!(check(vec!["x:1".into()], 0), OptionsError::BadWindow { window: 0, .. }));
+}

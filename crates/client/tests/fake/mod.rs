@@ -1,0 +1,141 @@
+//! A node that is only a script: what it answers to each request, on a real loopback socket.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use client::proto::append_response::Outcome;
+use client::proto::log_server::{Log, LogServer};
+use client::proto::{
+    AppendRequest, AppendResponse, Busy, Done, Entry, Leader, NotLeading, ReadRequest,
+    ReadResponse, TailRequest,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What a node does with one request.
+pub(crate) enum Act {
+    Answer(Outcome),
+    Silence,
+    BreakStream,
+}
+
+pub(crate) fn done(slot: u64) -> Act {
+    Act::Answer(Outcome::Done(Done { slot }))
+}
+
+pub(crate) fn busy() -> Act {
+    Act::Answer(Outcome::Busy(Busy { reason: "full".into() }))
+}
+
+pub(crate) fn not_leading(leader: Option<&str>) -> Act {
+    let leader = leader.map(|address| Leader { node: 9, address: address.into() });
+    Act::Answer(Outcome::NotLeading(NotLeading { leader }))
+}
+
+type Script = Box<dyn FnMut(&AppendRequest) -> Act + Send>;
+
+#[derive(Clone)]
+pub(crate) struct Fake {
+    pub(crate) address: String,
+    script: Arc<Mutex<Script>>,
+    seen: Arc<Mutex<Vec<AppendRequest>>>,
+    tails: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Fake {
+    /// Serves until the test's runtime ends.
+    pub(crate) async fn start(script: impl FnMut(&AppendRequest) -> Act + Send + 'static) -> Fake {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = tokio::net::TcpListener::bind(any_port).await.unwrap();
+        let fake = Fake {
+            address: listener.local_addr().unwrap().to_string(),
+            script: Arc::new(Mutex::new(Box::new(script))),
+            seen: Arc::default(),
+            tails: Arc::default(),
+        };
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let service = LogServer::new(fake.clone());
+        let server = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(incoming));
+        fake
+    }
+
+    /// (sequence, `first_unanswered`) of every request so far, in order.
+    pub(crate) fn seen(&self) -> Vec<(u64, u64)> {
+        self.seen.lock().unwrap().iter().map(|r| (r.sequence, r.first_unanswered)).collect()
+    }
+
+    /// The slots from which a tail was asked for.
+    pub(crate) fn tails(&self) -> Vec<u64> {
+        self.tails.lock().unwrap().clone()
+    }
+}
+
+pub(crate) fn entry(slot: u64) -> Entry {
+    Entry { slot, ..Entry::default() }
+}
+
+#[tonic::async_trait]
+impl Log for Fake {
+    type AppendStream = ReceiverStream<Result<AppendResponse, Status>>;
+    type ReadStream = ReceiverStream<Result<ReadResponse, Status>>;
+    type TailStream = ReceiverStream<Result<ReadResponse, Status>>;
+
+    async fn append(
+        &self,
+        requests: Request<Streaming<AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let mut requests = requests.into_inner();
+        let (answers, stream) = mpsc::channel(64);
+        let fake = self.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = requests.message().await {
+                let act = (fake.script.lock().unwrap())(&request);
+                let sequence = request.sequence;
+                fake.seen.lock().unwrap().push(request);
+                let answer = match act {
+                    Act::Answer(outcome) => Ok(AppendResponse { sequence, outcome: Some(outcome) }),
+                    Act::Silence => continue,
+                    Act::BreakStream => Err(Status::unavailable("broken on purpose")),
+                };
+                let is_over = answer.is_err();
+                if answers.send(answer).await.is_err() || is_over {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    /// Slots 0 to 4 exist, two a batch.
+    async fn read(
+        &self,
+        request: Request<ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let request = request.into_inner();
+        let end = if request.end_slot == 0 { 5 } else { request.end_slot.min(5) };
+        let slots: Vec<u64> = (request.first_slot..end).collect();
+        let (answers, stream) = mpsc::channel(64);
+        for batch in slots.chunks(2) {
+            let entries = batch.iter().map(|&slot| entry(slot)).collect();
+            answers.send(Ok(ReadResponse { entries })).await.unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    /// Gives two slots, the second one twice, and breaks.
+    async fn tail(
+        &self,
+        request: Request<TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
+        let first = request.into_inner().first_slot;
+        self.tails.lock().unwrap().push(first);
+        let (answers, stream) = mpsc::channel(64);
+        let entries = vec![entry(first), entry(first + 1), entry(first + 1)];
+        answers.send(Ok(ReadResponse { entries })).await.unwrap();
+        answers.send(Err(Status::unavailable("broken on purpose"))).await.unwrap();
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
