@@ -1,5 +1,7 @@
 //! The client against scripted nodes: what it sends, to whom, and what it makes of the answers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod fake;
 
 use std::sync::Arc;

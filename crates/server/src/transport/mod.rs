@@ -1,0 +1,34 @@
+//! Bytes between nodes: best effort, bounded, and never trusted.
+//!
+//! A message is bytes; what they mean is none of this module's business. Any message may be lost,
+//! repeated, delayed or overtaken, here as on the wire: the protocol is what makes up for it. So a
+//! full buffer loses, and nothing here queues without bound or waits for a peer.
+//!
+//! | file | decides |
+//! |---|---|
+//! | `datagram` | how messages become datagrams and come back; pure |
+//! | `udp` | the socket and the thread that listens to it |
+//! | `adversary` | faults on purpose, between a node and its transport |
+
+
+pub mod datagram;
+
+
+use paxos::NodeId;
+
+/// The largest message, in bytes. Larger ones are dropped and counted.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// What tells one cluster's datagrams from another's. Not a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub [u8; 16]);
+
+/// A way to peers.
+pub trait Outbound: Send + Sync {
+    /// Sends each message, in this order, to one peer: best effort, without waiting for anybody.
+    ///
+    /// One call for several messages is cheaper than several calls. A message is not empty and has
+    /// at most [`MESSAGE_BYTES_MAX`] bytes; others are dropped and counted, as is everything to an
+    /// unknown peer.
+    fn send(&self, to: NodeId, messages: &[&[u8]]);
+}
