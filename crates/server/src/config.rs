@@ -1,0 +1,301 @@
+//! One node's configuration: a TOML file, read and checked whole before anything is opened.
+//!
+//! This file holds what a checked configuration is and how it is written for a human to read. The
+//! file's shape and the rules live in `config/file.rs`, what can be wrong in `config/error.rs`. It
+//! does not know what a node does with any of it.
+//!
+//! Relations that hold in every [`Config`]:
+//! `1 <= phase1, phase2 <= acceptors < phase1 + phase2` and `3 * heartbeat <= election_timeout`.
+
+mod duration;
+mod error;
+mod file;
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use paxos::NodeId;
+
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use error::{ConfigError, Problem};
+
+/// The most nodes that one configuration may name.
+pub const NODES_MAX: usize = 64;
+
+/// The largest file that is read: a full list of nodes needs a twentieth of it.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// An election timeout must leave room for so many heartbeats, so that one lost datagram does not
+/// start a campaign.
+pub const HEARTBEATS_PER_TIMEOUT_MIN: u32 = 3;
+
+/// A checked configuration of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster's identity, the same in every node's file.
+    pub cluster: [u8; 16],
+    /// The node whose file this is. One of `nodes`.
+    pub id: NodeId,
+    /// Where its journal lives. Present exactly if the node is an acceptor.
+    pub data_dir: Option<PathBuf>,
+    /// How many acceptors make a quorum of each phase.
+    pub quorums: Quorums,
+    /// The pace of heartbeats and elections.
+    pub timing: Timing,
+    /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
+    pub nodes: Vec<Node>,
+}
+
+/// One node, as all the others know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name for life.
+    pub id: NodeId,
+    /// What it does. Never empty.
+    pub roles: BTreeSet<Role>,
+    /// The identity of its journal. Present exactly if it is an acceptor: an empty or foreign
+    /// directory never votes.
+    pub disk: Option<[u8; 16]>,
+    /// UDP, between nodes.
+    pub peers: SocketAddr,
+    /// TCP, for clients.
+    pub clients: SocketAddr,
+}
+
+/// What a node does in the cluster. A node may have any mix of roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Proposes values. Owns no disk.
+    Leader,
+    /// Promises, accepts and remembers.
+    Acceptor,
+    /// Follows what is chosen.
+    Learner,
+}
+
+/// How many acceptors make a quorum. Any of phase 1 meets any of phase 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quorums {
+    /// Promises that a leader needs.
+    pub phase1: u32,
+    /// Votes that choose a value.
+    pub phase2: u32,
+}
+
+/// The pace of heartbeats and elections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two heartbeats of the leader. 1 ms to 10 s.
+    pub heartbeat: Duration,
+    /// Silence after which another leader asks the acceptors. At least
+    /// [`HEARTBEATS_PER_TIMEOUT_MIN`] heartbeats, at most 60 s.
+    pub election_timeout: Duration,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`. A relative `data_dir` is taken from the file's own
+    /// directory, so that a node can be started from anywhere.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let unread = |source| ConfigError::new(path, None, Problem::Unreadable(source));
+        let mut text = String::new();
+        let file = File::open(path).map_err(unread)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            return Err(ConfigError::new(path, None, Problem::TooLarge));
+        }
+        let mut config = Config::parse(&text, path)?;
+        if let (Some(data_dir), Some(directory)) = (&mut config.data_dir, path.parent()) {
+            *data_dir = directory.join(&*data_dir);
+        }
+        Ok(config)
+    }
+
+    /// Checks `text`. `path` appears in errors only; `data_dir` stays as it is written.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        file::parse(text).map_err(|located| located.in_file(path, text))
+    }
+
+    /// The node whose configuration this is.
+    pub fn own(&self) -> &Node {
+        self.nodes.iter().find(|node| node.id == self.id).expect("checked: `id` is one of `nodes`")
+    }
+
+    /// How many nodes of the cluster are acceptors.
+    pub fn acceptors(&self) -> u32 {
+        count_acceptors(&self.nodes)
+    }
+
+    /// The file that reads back as this configuration, with comments for whoever edits it.
+    pub fn to_toml(&self) -> String {
+        let mut text =
+            String::from("# One file a node. The [[node]] list is the same in all of them.\n\n");
+        self.write_identity(&mut text)
+            .and_then(|()| self.write_settings(&mut text))
+            .and_then(|()| self.nodes.iter().try_for_each(|node| node.write(&mut text)))
+            .expect("writing to a string cannot fail");
+        text
+    }
+
+    fn write_identity(&self, text: &mut String) -> fmt::Result {
+        writeln!(text, "cluster = \"{}\"", format_identity(&self.cluster))?;
+        writeln!(text, "id = {}", self.id)?;
+        if let Some(data_dir) = &self.data_dir {
+            let quoted = toml::Value::String(data_dir.display().to_string());
+            writeln!(text, "data_dir = {quoted}  # from this file's directory")?;
+        }
+        Ok(())
+    }
+
+    fn write_settings(&self, text: &mut String) -> fmt::Result {
+        writeln!(text, "\n# Acceptors that a leader needs to lead (phase 1) and to have a value")?;
+        writeln!(text, "# chosen (phase 2). Together they must exceed the number of acceptors.")?;
+        writeln!(text, "[quorums]")?;
+        writeln!(text, "phase1 = {}", self.quorums.phase1)?;
+        writeln!(text, "phase2 = {}", self.quorums.phase2)?;
+        writeln!(text, "\n# After `election_timeout` without a heartbeat another leader asks")?;
+        writeln!(text, "# the acceptors whether it is needed.")?;
+        writeln!(text, "[timing]")?;
+        writeln!(text, "heartbeat = \"{}\"", format_duration(self.timing.heartbeat))?;
+        writeln!(text, "election_timeout = \"{}\"", format_duration(self.timing.election_timeout))
+    }
+}
+
+impl Node {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let roles: Vec<String> = self.roles.iter().map(|role| format!("\"{role}\"")).collect();
+        writeln!(text, "\n[[node]]")?;
+        writeln!(text, "id = {}", self.id)?;
+        writeln!(text, "roles = [{}]", roles.join(", "))?;
+        if let Some(disk) = &self.disk {
+            writeln!(text, "disk = \"{}\"  # of its journal", format_identity(disk))?;
+        }
+        writeln!(text, "peers = \"{}\"  # UDP, between nodes", self.peers)?;
+        writeln!(text, "clients = \"{}\"  # TCP, gRPC", self.clients)
+    }
+}
+
+impl Quorums {
+    /// Majorities for both phases.
+    pub fn majorities(acceptors: u32) -> Quorums {
+        let majority = acceptors / 2 + 1;
+        Quorums { phase1: majority, phase2: majority }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            heartbeat: Duration::from_millis(50),
+            election_timeout: Duration::from_millis(250),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Leader => "leader",
+            Role::Acceptor => "acceptor",
+            Role::Learner => "learner",
+        })
+    }
+}
+
+/// An identity as 32 lower-case hexadecimal digits.
+pub fn format_identity(identity: &[u8; 16]) -> String {
+    identity.iter().fold(String::with_capacity(32), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+/// The identity that `text` writes; `None` unless it is 32 hexadecimal digits.
+fn parse_identity(text: &str) -> Option<[u8; 16]> {
+    let well_formed = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = well_formed.then(|| u128::from_str_radix(text, 16))?;
+    Some(number.expect("32 hexadecimal digits are 128 bits").to_be_bytes())
+}
+
+fn count_acceptors(nodes: &[Node]) -> u32 {
+    let acceptors = nodes.iter().filter(|node| node.roles.contains(&Role::Acceptor)).count();
+    u32::try_from(acceptors).expect("at most NODES_MAX nodes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Config {
+        let node = |id: u32, role| Node {
+            id: NodeId(id),
+            roles: BTreeSet::from([role]),
+            disk: (role == Role::Acceptor).then_some([u8::try_from(id).unwrap(); 16]),
+            peers: format!("127.0.0.1:710{id}").parse().unwrap(),
+            clients: format!("[::1]:720{id}").parse().unwrap(),
+        };
+        Config {
+            cluster: [0xa5; 16],
+            id: NodeId(3),
+            data_dir: Some(PathBuf::from("da\"ta")),
+            quorums: Quorums { phase1: 2, phase2: 1 },
+            timing: Timing {
+                heartbeat: Duration::from_micros(1500),
+                election_timeout: Duration::from_secs(1),
+            },
+            nodes: vec![
+                node(1, Role::Leader),
+                node(2, Role::Learner),
+                node(3, Role::Acceptor),
+                node(4, Role::Acceptor),
+            ],
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let config = example();
+        let text = config.to_toml();
+        assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), config, "{text}");
+    }
+
+    #[test]
+    fn the_data_directory_is_found_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("synod.toml");
+        std::fs::write(&path, example().to_toml()).unwrap();
+        let config = Config::load(&path).unwrap();
+        assert_eq!(config.data_dir, Some(directory.path().join("da\"ta")));
+        assert_eq!(config.own().id, NodeId(3));
+        assert_eq!(config.acceptors(), 2);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::load(Path::new("/nowhere/synod.toml")).unwrap_err();
+        assert!(error.to_string().starts_with("/nowhere/synod.toml: cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_huge_file_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(FILE_BYTES_MAX + 1).unwrap();
+        let error = Config::load(file.path()).unwrap_err();
+        assert!(matches!(error.problem, Problem::TooLarge), "{error}");
+    }
+
+    #[test]
+    fn identities_are_32_hexadecimal_digits() {
+        let identity = parse_identity("000102030405060708090a0b0c0d0eFF").unwrap();
+        assert_eq!(format_identity(&identity), "000102030405060708090a0b0c0d0eff");
+        for wrong in ["", "00", "+0010203040506070809 0a0b0c0d0e0f", "éé0102030405060708090a0b0c0d"]
+        {
+            assert_eq!(parse_identity(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What can be wrong with a configuration, where, and what to do about it.
+//!
+//! Errors name the file and the line. A misspelt word gets the nearest right one as a suggestion.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::NODES_MAX;
+
+/// A configuration that was refused. Nothing has been opened or changed.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The file, as it was named to us.
+    pub path: PathBuf,
+    /// Counted from 1; `None` where the fault is the whole file's.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The file could not be opened or read, or is not text.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// The file is beyond any sensible configuration.
+    #[error("is larger than {} KiB", super::FILE_BYTES_MAX / 1024)]
+    TooLarge,
+    /// Not TOML, a missing key, or a value of the wrong type.
+    #[error("{0}")]
+    Malformed(String),
+    /// A key or a role that does not exist.
+    #[error("unknown {kind} `{word}`")]
+    Unknown {
+        /// "key" or "role".
+        kind: &'static str,
+        /// As it is written.
+        word: String,
+        /// The nearest word that would be right.
+        nearest: Option<String>,
+    },
+    /// An identity is not 32 hexadecimal digits.
+    #[error("`{key}` must be 32 hexadecimal digits")]
+    Identity {
+        /// Which key.
+        key: &'static str,
+    },
+    /// An address is not `ip:port`.
+    #[error("`{text}` is not an address: write ip:port, such as 127.0.0.1:7101")]
+    Address {
+        /// As it is written.
+        text: String,
+    },
+    /// Two nodes would listen at one address.
+    #[error("node {id} has the same `{key}` address as node {other}")]
+    AddressTwice {
+        /// `peers` or `clients`.
+        key: &'static str,
+        /// The later node.
+        id: u32,
+        /// The earlier node.
+        other: u32,
+    },
+    /// Zero names nobody.
+    #[error("a node's id must be 1 or more")]
+    IdZero,
+    /// Two nodes have one id.
+    #[error("two nodes have the id {0}")]
+    IdTwice(u32),
+    /// The file is of a node that the list does not name.
+    #[error("this file is node {0}'s, and no [[node]] has that id")]
+    OwnIdMissing(u32),
+    /// The list is longer than a cluster may be.
+    #[error("{0} nodes are more than the {NODES_MAX} that a cluster may have")]
+    TooManyNodes(usize),
+    /// A node does nothing.
+    #[error("node {0} has no role")]
+    NoRole(u32),
+    /// Nobody would propose.
+    #[error("no node is a leader: nobody would propose")]
+    NoLeader,
+    /// Nobody would remember.
+    #[error("no node is an acceptor: nobody would remember what is chosen")]
+    NoAcceptor,
+    /// An acceptor's journal has no identity.
+    #[error("node {0} is an acceptor and needs `disk`, the identity of its journal")]
+    DiskMissing(u32),
+    /// A node without a journal names one.
+    #[error("node {0} is not an acceptor and has no journal that `disk` could name")]
+    DiskForeign(u32),
+    /// Two journals claim one identity.
+    #[error("nodes {other} and {id} have the same `disk`: each journal has an identity of its own")]
+    DiskTwice {
+        /// The later node.
+        id: u32,
+        /// The earlier node.
+        other: u32,
+    },
+    /// An acceptor has nowhere to write.
+    #[error("this node is an acceptor and needs `data_dir`")]
+    DataDirMissing,
+    /// A node that writes nothing has a directory.
+    #[error("this node is not an acceptor and has no use for `data_dir`")]
+    DataDirUnused,
+    /// A quorum of none, or of more acceptors than there are.
+    #[error("`{key}` = {size} must be between 1 and the {acceptors} acceptors")]
+    QuorumSize {
+        /// `phase1` or `phase2`.
+        key: &'static str,
+        /// As it is written.
+        size: u32,
+        /// How many there are.
+        acceptors: u32,
+    },
+    /// Two values could be chosen for one slot.
+    #[error(
+        "quorums of {phase1} and {phase2} among {acceptors} acceptors need not meet: two values \
+         could be chosen for one slot"
+    )]
+    QuorumsDisjoint {
+        /// Size in phase 1.
+        phase1: u32,
+        /// Size in phase 2.
+        phase2: u32,
+        /// How many there are.
+        acceptors: u32,
+    },
+    /// A duration that cannot be read or is out of range.
+    #[error("`{key}`: {reason}")]
+    Timing {
+        /// `heartbeat` or `election_timeout`.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn new(path: &Path, line: Option<usize>, problem: Problem) -> ConfigError {
+        ConfigError { path: path.to_owned(), line, problem }
+    }
+
+    /// What to do about it, where there is something to say beyond the error itself.
+    pub fn hint(&self) -> Option<String> {
+        match &self.problem {
+            Problem::Unknown { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean `{nearest}`?"))
+            }
+            Problem::QuorumsDisjoint { acceptors, .. } => {
+                Some(format!("phase1 + phase2 must be more than {acceptors}"))
+            }
+            Problem::Unreadable(source) if source.kind() == io::ErrorKind::NotFound => {
+                Some("`synod init cluster --dir DIR` writes one for each node".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}", self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            Problem::Unreadable(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// A problem and the bytes of the text that show it.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) span: Option<Range<usize>>,
+    pub(super) problem: Problem,
+}
+
+impl Located {
+    pub(super) fn at(span: Range<usize>, problem: Problem) -> Located {
+        Located { span: Some(span), problem }
+    }
+
+    pub(super) fn whole_file(problem: Problem) -> Located {
+        Located { span: None, problem }
+    }
+
+    pub(super) fn in_file(self, path: &Path, text: &str) -> ConfigError {
+        let line = self.span.map(|span| {
+            let before = &text.as_bytes()[..span.start.min(text.len())];
+            1 + before.iter().filter(|byte| **byte == b'\n').count()
+        });
+        ConfigError::new(path, line, self.problem)
+    }
+}
+
+/// The one of `candidates` that `word` is most likely a misspelling of.
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    // A third of the letters may be wrong; beyond that a suggestion is a guess.
+    let distance_max = (word.chars().count() / 3).max(1);
+    candidates
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= distance_max)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be added, removed or replaced to turn one word into the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("phase1", "phase1"), 0);
+    }
+
+    #[test]
+    fn only_a_near_word_is_suggested() {
+        let keys = || ["cluster", "id", "data_dir"].into_iter();
+        assert_eq!(nearest("datadir", keys()), Some("data_dir"));
+        assert_eq!(nearest("colour", keys()), None);
+    }
+}

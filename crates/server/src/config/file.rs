@@ -1,0 +1,391 @@
+//! The file's shape, and the rules that turn it into a [`Config`].
+//!
+//! Every rule is checked here, with the place in the text that breaks it. Nothing is opened,
+//! resolved or created: a configuration is right or wrong by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use paxos::NodeId;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::error::{Located, nearest};
+use super::{
+    Config, HEARTBEATS_PER_TIMEOUT_MIN, NODES_MAX, Node, Problem, Quorums, Role, Timing,
+    count_acceptors, parse_duration, parse_identity,
+};
+
+const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
+const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
+const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileShape {
+    cluster: Spanned<String>,
+    id: Spanned<u32>,
+    data_dir: Option<Spanned<PathBuf>>,
+    quorums: Option<QuorumsShape>,
+    timing: Option<TimingShape>,
+    #[serde(default)]
+    node: Vec<Spanned<NodeShape>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuorumsShape {
+    phase1: Spanned<u32>,
+    phase2: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimingShape {
+    heartbeat: Option<Spanned<String>>,
+    election_timeout: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeShape {
+    id: Spanned<u32>,
+    roles: Vec<Role>,
+    disk: Option<Spanned<String>>,
+    peers: Spanned<String>,
+    clients: Spanned<String>,
+}
+
+/// Reads and checks a whole file.
+pub(super) fn parse(text: &str) -> Result<Config, Located> {
+    let shape: FileShape = toml::from_str(text).map_err(|error| syntax(&error))?;
+    let cluster = identity("cluster", &shape.cluster)?;
+    let nodes = nodes(&shape.node)?;
+    let own = nodes
+        .iter()
+        .find(|node| node.id.0 == *shape.id.get_ref())
+        .ok_or_else(|| Located::at(shape.id.span(), Problem::OwnIdMissing(*shape.id.get_ref())))?;
+    let data_dir = data_dir(shape.data_dir, own)?;
+    let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
+    let timing = timing(shape.timing)?;
+    Ok(Config { cluster, id: own.id, data_dir, quorums, timing, nodes })
+}
+
+/// What the TOML reader refused, in our words where it is a misspelt one.
+fn syntax(error: &toml::de::Error) -> Located {
+    // Serde speaks of fields and variants and quotes every word with backticks: first the one
+    // that it does not know, then those that it does.
+    let mut words = error.message().split('`').skip(1).step_by(2);
+    let kind = match error.message() {
+        message if message.starts_with("unknown field") => Some("key"),
+        message if message.starts_with("unknown variant") => Some("role"),
+        _ => None,
+    };
+    let problem = match (kind, words.next()) {
+        (Some(kind), Some(word)) => Problem::Unknown {
+            kind,
+            word: word.to_owned(),
+            nearest: nearest(word, words).map(str::to_owned),
+        },
+        _ => Problem::Malformed(error.message().replace("missing field", "missing key")),
+    };
+    Located { span: error.span(), problem }
+}
+
+fn nodes(shapes: &[Spanned<NodeShape>]) -> Result<Vec<Node>, Located> {
+    if shapes.len() > NODES_MAX {
+        return Err(Located::whole_file(Problem::TooManyNodes(shapes.len())));
+    }
+    let mut nodes = shapes.iter().map(node).collect::<Result<Vec<_>, _>>()?;
+    let twice = |key| move |id, other| Problem::AddressTwice { key, id, other };
+    unique(shapes, nodes.iter().map(|node| Some(node.id)), |id, _| Problem::IdTwice(id))?;
+    unique(shapes, nodes.iter().map(|node| Some(node.peers)), twice("peers"))?;
+    unique(shapes, nodes.iter().map(|node| Some(node.clients)), twice("clients"))?;
+    unique(shapes, nodes.iter().map(|node| node.disk), |id, other| Problem::DiskTwice {
+        id,
+        other,
+    })?;
+    let any = |role| nodes.iter().any(|node| node.roles.contains(&role));
+    if !any(Role::Leader) {
+        return Err(Located::whole_file(Problem::NoLeader));
+    }
+    if !any(Role::Acceptor) {
+        return Err(Located::whole_file(Problem::NoAcceptor));
+    }
+    nodes.sort_by_key(|node| node.id);
+    Ok(nodes)
+}
+
+fn node(spanned: &Spanned<NodeShape>) -> Result<Node, Located> {
+    let shape = spanned.get_ref();
+    let id = *shape.id.get_ref();
+    let at = |problem| Located::at(spanned.span(), problem);
+    if id == 0 {
+        return Err(Located::at(shape.id.span(), Problem::IdZero));
+    }
+    let roles: BTreeSet<Role> = shape.roles.iter().copied().collect();
+    if roles.is_empty() {
+        return Err(at(Problem::NoRole(id)));
+    }
+    let disk = match (&shape.disk, roles.contains(&Role::Acceptor)) {
+        (Some(disk), true) => Some(identity("disk", disk)?),
+        (None, true) => return Err(at(Problem::DiskMissing(id))),
+        (Some(disk), false) => return Err(Located::at(disk.span(), Problem::DiskForeign(id))),
+        (None, false) => None,
+    };
+    let (peers, clients) = (address(&shape.peers)?, address(&shape.clients)?);
+    Ok(Node { id: NodeId(id), roles, disk, peers, clients })
+}
+
+/// Refuses the first fact that two nodes share. `facts` are those of `shapes`, in their order.
+fn unique<T: Ord>(
+    shapes: &[Spanned<NodeShape>],
+    facts: impl Iterator<Item = Option<T>>,
+    problem: impl Fn(u32, u32) -> Problem,
+) -> Result<(), Located> {
+    let mut owners = BTreeMap::new();
+    for (shape, fact) in shapes.iter().zip(facts) {
+        let Some(fact) = fact else { continue };
+        let id = *shape.get_ref().id.get_ref();
+        if let Some(other) = owners.insert(fact, id) {
+            return Err(Located::at(shape.span(), problem(id, other)));
+        }
+    }
+    Ok(())
+}
+
+fn identity(key: &'static str, text: &Spanned<String>) -> Result<[u8; 16], Located> {
+    parse_identity(text.get_ref())
+        .ok_or_else(|| Located::at(text.span(), Problem::Identity { key }))
+}
+
+fn address(text: &Spanned<String>) -> Result<SocketAddr, Located> {
+    let address: Option<SocketAddr> = text.get_ref().parse().ok();
+    address
+        .filter(|address| address.port() != 0)
+        .ok_or_else(|| Located::at(text.span(), Problem::Address { text: text.get_ref().clone() }))
+}
+
+fn data_dir(shape: Option<Spanned<PathBuf>>, own: &Node) -> Result<Option<PathBuf>, Located> {
+    match (shape, own.roles.contains(&Role::Acceptor)) {
+        (Some(path), true) => Ok(Some(path.into_inner())),
+        (None, true) => Err(Located::whole_file(Problem::DataDirMissing)),
+        (Some(path), false) => Err(Located::at(path.span(), Problem::DataDirUnused)),
+        (None, false) => Ok(None),
+    }
+}
+
+fn quorums(shape: Option<QuorumsShape>, acceptors: u32) -> Result<Quorums, Located> {
+    let Some(shape) = shape else { return Ok(Quorums::majorities(acceptors)) };
+    for (key, size) in [("phase1", &shape.phase1), ("phase2", &shape.phase2)] {
+        if !(1..=acceptors).contains(size.get_ref()) {
+            let problem = Problem::QuorumSize { key, size: *size.get_ref(), acceptors };
+            return Err(Located::at(size.span(), problem));
+        }
+    }
+    // Any phase-1 quorum must meet any phase-2 quorum; nothing else is asked of them.
+    // Howard, Malkhi, Spiegelman, "Flexible Paxos", section 3.
+    let (phase1, phase2) = (*shape.phase1.get_ref(), *shape.phase2.get_ref());
+    if phase1 + phase2 <= acceptors {
+        let problem = Problem::QuorumsDisjoint { phase1, phase2, acceptors };
+        return Err(Located::at(shape.phase2.span(), problem));
+    }
+    Ok(Quorums { phase1, phase2 })
+}
+
+fn timing(shape: Option<TimingShape>) -> Result<Timing, Located> {
+    let Some(shape) = shape else { return Ok(Timing::default()) };
+    let default = Timing::default();
+    let heartbeat = duration(
+        "heartbeat",
+        shape.heartbeat.as_ref(),
+        default.heartbeat,
+        HEARTBEAT_MIN..=HEARTBEAT_MAX,
+    )?;
+    let election_timeout = duration(
+        "election_timeout",
+        shape.election_timeout.as_ref(),
+        default.election_timeout,
+        HEARTBEAT_MIN * HEARTBEATS_PER_TIMEOUT_MIN..=ELECTION_TIMEOUT_MAX,
+    )?;
+    if election_timeout < heartbeat * HEARTBEATS_PER_TIMEOUT_MIN {
+        let reason = format!("must be at least {HEARTBEATS_PER_TIMEOUT_MIN} heartbeats");
+        let span = shape.election_timeout.or(shape.heartbeat).map(|text| text.span());
+        let problem = Problem::Timing { key: "election_timeout", reason };
+        return Err(Located { span, problem });
+    }
+    Ok(Timing { heartbeat, election_timeout })
+}
+
+fn duration(
+    key: &'static str,
+    text: Option<&Spanned<String>>,
+    default: Duration,
+    range: std::ops::RangeInclusive<Duration>,
+) -> Result<Duration, Located> {
+    let Some(text) = text else { return Ok(default) };
+    let wrong = |reason| Located::at(text.span(), Problem::Timing { key, reason });
+    let duration = parse_duration(text.get_ref()).map_err(|error| wrong(error.to_string()))?;
+    if !range.contains(&duration) {
+        let (least, most) = (range.start(), range.end());
+        return Err(wrong(format!("must be between {least:?} and {most:?}")));
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const GOOD: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
+id = 3
+data_dir = "data"
+
+[[node]]
+id = 3
+roles = ["acceptor", "learner"]
+disk = "101112131415161718191a1b1c1d1e1f"
+peers = "127.0.0.1:7103"
+clients = "127.0.0.1:7203"
+
+[[node]]
+id = 1
+roles = ["leader"]
+peers = "127.0.0.1:7101"
+clients = "127.0.0.1:7201"
+"#;
+
+    /// Changes the good file in one place and says what is then wrong, hint included.
+    fn refused(from: &str, to: &str) -> String {
+        assert_eq!(GOOD.matches(from).count(), 1, "`{from}` must name one place");
+        let error = Config::parse(&GOOD.replace(from, to), Path::new("f")).unwrap_err();
+        error.hint().map_or(error.to_string(), |hint| format!("{error} ({hint})"))
+    }
+
+    #[test]
+    fn defaults_are_majorities_and_quick_heartbeats() {
+        let config = parse(GOOD).unwrap();
+        assert_eq!(config.quorums, Quorums { phase1: 1, phase2: 1 });
+        assert_eq!(config.timing, Timing::default());
+        assert_eq!(config.nodes.iter().map(|node| node.id.0).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn a_misspelt_word_is_shown_with_its_line_and_the_right_one() {
+        assert_eq!(
+            refused("data_dir", "datadir"),
+            "f:3: unknown key `datadir` (did you mean `data_dir`?)"
+        );
+        assert_eq!(
+            refused("\"leader\"", "\"leadr\""),
+            "f:14: unknown role `leadr` (did you mean `leader`?)"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_shown_with_its_line() {
+        assert!(refused("id = 3\ndata", "id = \ndata").starts_with("f:2: "));
+        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:12: missing key `peers`");
+    }
+
+    #[test]
+    fn every_rule_about_nodes_is_checked() {
+        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:13: a node's id must be 1 or more");
+        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:12: two nodes have the id 3");
+        assert_eq!(
+            refused("id = 3\ndata_dir", "id = 9\ndata_dir"),
+            "f:2: this file is node 9's, and no [[node]] has that id"
+        );
+        assert_eq!(refused("[\"leader\"]", "[]"), "f:12: node 1 has no role");
+        assert_eq!(
+            refused("\"leader\"", "\"learner\""),
+            "f: no node is a leader: nobody would propose"
+        );
+        assert_eq!(
+            refused("disk = \"101112131415161718191a1b1c1d1e1f\"\n", ""),
+            "f:5: node 3 is an acceptor and needs `disk`, the identity of its journal"
+        );
+        assert_eq!(refused("1e1f\"", "\""), "f:8: `disk` must be 32 hexadecimal digits");
+        assert_eq!(
+            refused("[\"acceptor\", \"learner\"]", "[\"learner\"]"),
+            "f:8: node 3 is not an acceptor and has no journal that `disk` could name"
+        );
+        assert_eq!(
+            refused("127.0.0.1:7101", "127.0.0.1:7103"),
+            "f:12: node 1 has the same `peers` address as node 3"
+        );
+        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:16: `127.0.0.1` is not"));
+        assert!(refused("127.0.0.1:7201", "127.0.0.1:0").contains("is not an address"));
+        assert_eq!(
+            refused("data_dir = \"data\"\n", ""),
+            "f: this node is an acceptor and needs `data_dir`"
+        );
+        assert_eq!(
+            refused("id = 3\ndata_dir", "id = 1\ndata_dir"),
+            "f:3: this node is not an acceptor and has no use for `data_dir`"
+        );
+    }
+
+    #[test]
+    fn a_cluster_without_acceptors_is_refused() {
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+                    roles = [\"leader\"]\npeers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
+        assert!(matches!(parse(text).unwrap_err().problem, Problem::NoAcceptor));
+    }
+
+    #[test]
+    fn two_journals_never_share_an_identity() {
+        let second = "[[node]]\nid = 4\nroles = [\"acceptor\"]\npeers = \"127.0.0.1:7104\"\n\
+                      clients = \"127.0.0.1:7204\"\ndisk = \"101112131415161718191a1b1c1d1e1f\"\n";
+        let error = parse(&format!("{GOOD}{second}")).unwrap_err();
+        assert!(matches!(error.problem, Problem::DiskTwice { id: 4, other: 3 }));
+    }
+
+    #[test]
+    fn at_most_64_nodes() {
+        let mut text = GOOD.to_owned();
+        for id in 100..100 + NODES_MAX {
+            text += &format!(
+                "[[node]]\nid = {id}\nroles = [\"learner\"]\npeers = \"127.0.0.1:{id}\"\n\
+                 clients = \"127.0.0.1:{id}\"\n"
+            );
+        }
+        assert!(matches!(parse(&text).unwrap_err().problem, Problem::TooManyNodes(66)));
+    }
+
+    #[test]
+    fn quorums_must_meet() {
+        let with = |phase1: u32, phase2: u32| {
+            let second = "[[node]]\nid = 4\nroles = [\"acceptor\"]\npeers = \"127.0.0.1:7104\"\n\
+                      clients = \"127.0.0.1:7204\"\ndisk = \"ff1112131415161718191a1b1c1d1e1f\"\n";
+            parse(&format!("{GOOD}{second}[quorums]\nphase1 = {phase1}\nphase2 = {phase2}\n"))
+                .map(|config| config.quorums)
+                .map_err(|located| located.problem)
+        };
+        assert_eq!(with(2, 1).unwrap(), Quorums { phase1: 2, phase2: 1 });
+        assert!(matches!(with(1, 1), Err(Problem::QuorumsDisjoint { .. })));
+        assert!(matches!(with(3, 1), Err(Problem::QuorumSize { key: "phase1", .. })));
+        assert!(matches!(with(2, 0), Err(Problem::QuorumSize { key: "phase2", .. })));
+        assert!(matches!(with(2, u32::MAX), Err(Problem::QuorumSize { key: "phase2", .. })));
+    }
+
+    #[test]
+    fn timing_must_be_sane() {
+        let with = |lines: &str| {
+            parse(&format!("{GOOD}[timing]\n{lines}\n"))
+                .map(|config| config.timing)
+                .map_err(|located| located.problem.to_string())
+        };
+        assert_eq!(with("heartbeat = \"10ms\"").unwrap().heartbeat, Duration::from_millis(10));
+        let error = with("heartbeat = \"100ms\"").unwrap_err();
+        assert_eq!(error, "`election_timeout`: must be at least 3 heartbeats");
+        let error = with("heartbeat = \"100us\"").unwrap_err();
+        assert_eq!(error, "`heartbeat`: must be between 1ms and 10s");
+        assert!(with("election_timeout = \"2m\"").unwrap_err().contains("between 3ms and 60s"));
+        assert!(with("election_timeout = \"soon\"").unwrap_err().contains("is not a duration"));
+    }
+}
