@@ -10,18 +10,15 @@
 //! | `udp` | the socket and the thread that listens to it |
 //! | `adversary` | faults on purpose, between a node and its transport |
 
-
 pub mod datagram;
+pub mod udp;
+pub mod adversary;
 
-
+pub use paxos::ClusterId;
 use paxos::NodeId;
 
 /// The largest message, in bytes. Larger ones are dropped and counted.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
-
-/// What tells one cluster's datagrams from another's. Not a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterId(pub [u8; 16]);
 
 /// A way to peers.
 pub trait Outbound: Send + Sync {
@@ -31,4 +28,10 @@ pub trait Outbound: Send + Sync {
     /// at most [`MESSAGE_BYTES_MAX`] bytes; others are dropped and counted, as is everything to an
     /// unknown peer.
     fn send(&self, to: NodeId, messages: &[&[u8]]);
+}
+
+impl<T: Outbound + ?Sized> Outbound for std::sync::Arc<T> {
+    fn send(&self, to: NodeId, messages: &[&[u8]]) {
+        (**self).send(to, messages);
+    }
 }
