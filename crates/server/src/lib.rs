@@ -1,5 +1,23 @@
-//! The real world around a node: sockets, threads, files and clocks.
+//! The real world around a node: sockets, threads, files and clocks. Decides nothing about
+//! consensus.
+//!
+//! The modules are declared in reading order: `server` starts what the others are.
 
+mod server;
+pub mod local;
+mod membership;
 pub mod config;
+mod api;
+mod switches;
+mod inbox;
+mod driver;
+mod post;
+mod writer;
+pub mod data_dir;
 pub mod file_disk;
 pub mod transport;
+mod counters;
+
+pub use inbox::Status;
+pub use server::{End, Options, Server, Sockets, StartError};
+pub use switches::Switches;

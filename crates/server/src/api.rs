@@ -1,0 +1,271 @@
+//! The client API: gRPC calls in, jobs for the protocol thread out. Knows no rule of consensus.
+
+mod answers;
+mod faults;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use client::proto::chaos_server::Chaos;
+use client::proto::cluster_server::Cluster;
+use client::proto::log_server::Log;
+use client::proto::{self, AppendRequest, AppendResponse, ReadRequest, ReadResponse};
+use node::{ClientId, Reply, Request};
+use paxos::Slot;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Response, Status, Streaming};
+
+use crate::config::{Config, Role};
+use crate::inbox::{self, Answer, Inbox, Job, Page, Replied, ReplyTo};
+use crate::switches::Switches;
+
+/// Requests of one stream that wait for an answer, at most. Then it is not read further.
+const STREAM_WINDOW: usize = 1 << 14;
+
+/// Entries in one page of the history.
+const PAGE_ENTRIES_MAX: usize = 4096;
+
+/// Pages of one reader that wait to be sent.
+const PAGES_WAITING_MAX: usize = 4;
+
+/// What every call needs.
+#[derive(Clone)]
+pub struct Api {
+    /// Where jobs go.
+    pub inbox: Inbox,
+    /// Who is who.
+    pub config: Arc<Config>,
+    /// How much the node has applied.
+    pub applied: watch::Receiver<u64>,
+    /// Faults on purpose, and counters.
+    pub switches: Arc<Switches>,
+    /// When the process started.
+    pub origin: Instant,
+    /// Turns true when the node stops: streams end then.
+    pub stopping: watch::Receiver<bool>,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Log for Api {
+    type AppendStream = Answers<AppendResponse>;
+    type ReadStream = Answers<ReadResponse>;
+    type TailStream = Answers<ReadResponse>;
+
+    async fn append(
+        &self,
+        request: tonic::Request<Streaming<AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let (replies, answers) = mpsc::unbounded_channel();
+        let window = Arc::new(Semaphore::new(STREAM_WINDOW));
+        tokio::spawn(take(self.clone(), request.into_inner(), replies, window.clone()));
+        let config = self.config.clone();
+        let answers = UnboundedReceiverStream::new(answers).map(move |replied: Replied| {
+            window.add_permits(1);
+            Ok(answers::response(&config, replied))
+        });
+        Ok(Response::new(self.until_stopped(answers)))
+    }
+
+    async fn read(
+        &self,
+        request: tonic::Request<ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let ReadRequest { first_slot, end_slot, limit } = request.into_inner();
+        let end = if end_slot == 0 { Slot::LIMIT } else { slot(end_slot)? };
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        Ok(Response::new(self.pages(slot(first_slot)?, end, limit, false)))
+    }
+
+    async fn tail(
+        &self,
+        request: tonic::Request<proto::TailRequest>,
+    ) -> Result<Response<Self::TailStream>, Status> {
+        let first = slot(request.into_inner().first_slot)?;
+        Ok(Response::new(self.pages(first, Slot::LIMIT, u64::MAX, true)))
+    }
+}
+
+#[tonic::async_trait]
+impl Cluster for Api {
+    async fn status(
+        &self,
+        _: tonic::Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusResponse>, Status> {
+        let (answer, status) = oneshot::channel();
+        self.inbox.offer(Job::Status(answer)).map_err(|_| overloaded())?;
+        let status = status.await.map_err(|_| stopped())?;
+        Ok(Response::new(answers::status(self, &status)))
+    }
+}
+
+#[tonic::async_trait]
+impl Chaos for Api {
+    async fn fail(
+        &self,
+        _: tonic::Request<proto::FailRequest>,
+    ) -> Result<Response<proto::FailResponse>, Status> {
+        self.dev_only()?;
+        self.switches.set_failed(true);
+        Ok(Response::new(proto::FailResponse {}))
+    }
+
+    async fn recover(
+        &self,
+        _: tonic::Request<proto::RecoverRequest>,
+    ) -> Result<Response<proto::RecoverResponse>, Status> {
+        self.dev_only()?;
+        self.switches.set_failed(false);
+        Ok(Response::new(proto::RecoverResponse {}))
+    }
+
+    async fn network(
+        &self,
+        request: tonic::Request<proto::NetworkRequest>,
+    ) -> Result<Response<proto::NetworkResponse>, Status> {
+        self.dev_only()?;
+        let faults = faults::from_request(&request.into_inner())?;
+        let seed = self.switches.set_faults(faults);
+        Ok(Response::new(proto::NetworkResponse { seed }))
+    }
+}
+
+impl Api {
+    fn dev_only(&self) -> Result<(), Status> {
+        if self.switches.dev {
+            return Ok(());
+        }
+        Err(Status::permission_denied("this node does not run with --dev"))
+    }
+
+    /// Ends the stream when the node stops.
+    fn until_stopped<T: Send + 'static>(
+        &self,
+        stream: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> Answers<T> {
+        let (out, answers) = mpsc::channel(PAGES_WAITING_MAX);
+        let mut stopping = self.stopping.clone();
+        tokio::spawn(async move {
+            tokio::pin!(stream);
+            loop {
+                let item = tokio::select! {
+                    item = stream.next() => item,
+                    _ = stopping.wait_for(|stopping| *stopping) => Some(Err(stopped())),
+                };
+                let Some(item) = item else { return };
+                let is_end = item.is_err();
+                if out.send(item).await.is_err() || is_end {
+                    return;
+                }
+            }
+        });
+        Box::pin(ReceiverStream::new(answers))
+    }
+
+    /// The history, page by page, until `end` or `limit`; or on and on.
+    fn pages(&self, first: Slot, end: Slot, limit: u64, follow: bool) -> Answers<ReadResponse> {
+        let (pages, answers) = mpsc::channel(PAGES_WAITING_MAX);
+        let api = self.clone();
+        tokio::spawn(async move {
+            let error = api.send_pages(first, end, limit, follow, &pages).await.err();
+            if let Some(error) = error {
+                let gone = pages.send(Err(error)).await;
+                drop(gone);
+            }
+        });
+        Box::pin(ReceiverStream::new(answers))
+    }
+
+    async fn send_pages(
+        mut self,
+        mut first: Slot,
+        end: Slot,
+        mut left: u64,
+        follow: bool,
+        pages: &mpsc::Sender<Result<ReadResponse, Status>>,
+    ) -> Result<(), Status> {
+        loop {
+            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_ENTRIES_MAX);
+            let (answer, page) = oneshot::channel();
+            let read = inbox::Read { first, end, limit, answer };
+            self.inbox.offer(Job::Read(read)).map_err(|_| overloaded())?;
+            let Page { entries, next, is_last } = page.await.map_err(|_| stopped())?;
+            left -= entries.len() as u64;
+            first = next;
+            if !entries.is_empty() {
+                let response = answers::entries(&entries);
+                if pages.send(Ok(response)).await.is_err() {
+                    return Ok(()); // The reader has gone.
+                }
+            }
+            if left == 0 || (is_last && !follow) {
+                return Ok(());
+            }
+            if is_last {
+                tokio::select! {
+                    more = self.applied.wait_for(|applied| *applied > first.0) => {
+                        more.map_err(|_| stopped())?;
+                    }
+                    _ = self.stopping.wait_for(|stopping| *stopping) => return Err(stopped()),
+                    () = pages.closed() => return Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Reads a client's stream and hands each request to the protocol thread.
+async fn take(
+    api: Api,
+    mut requests: Streaming<AppendRequest>,
+    replies: mpsc::UnboundedSender<Replied>,
+    window: Arc<Semaphore>,
+) {
+    while let Ok(room) = window.acquire().await {
+        room.forget(); // It comes back with the answer.
+        let Ok(Some(message)) = requests.message().await else {
+            return;
+        };
+        let sequence = message.sequence;
+        let answer = match request(&message) {
+            Err(why) => Answer::Malformed(why),
+            Ok(request) => {
+                let to = ReplyTo { replies: replies.clone() };
+                match api.inbox.offer(Job::Append(request, to)) {
+                    Ok(()) => continue,
+                    Err(_) => Answer::Node(Reply::Busy),
+                }
+            }
+        };
+        if replies.send(Replied { sequence, answer }).is_err() {
+            return;
+        }
+    }
+}
+
+fn request(message: &AppendRequest) -> Result<Request, String> {
+    let client = <[u8; 16]>::try_from(&message.client[..])
+        .map_err(|_| format!("a client id has 16 bytes, not {}", message.client.len()))?;
+    Request::new(ClientId(client), message.sequence, message.first_unanswered, &message.value)
+        .map_err(|error| error.to_string())
+}
+
+fn slot(slot: u64) -> Result<Slot, Status> {
+    let slot = Slot(slot);
+    if slot <= Slot::LIMIT {
+        return Ok(slot);
+    }
+    Err(Status::invalid_argument(format!("slots end at {}", Slot::LIMIT)))
+}
+
+fn overloaded() -> Status {
+    Status::resource_exhausted("the node's inbox is full")
+}
+
+fn stopped() -> Status {
+    Status::unavailable("the node is stopping")
+}

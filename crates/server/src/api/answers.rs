@@ -1,0 +1,106 @@
+//! What the node says, in the words of the client API.
+
+use client::proto::append_response::Outcome;
+use client::proto::{self, AppendResponse, ReadResponse};
+use node::{Entry, Refused, Reply};
+use paxos::{Ballot, NodeId, Part};
+
+use super::{Api, Role};
+use crate::config::Config;
+use crate::inbox::{Answer, Replied, Status};
+
+pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
+    let refused = |reason: String| Outcome::Refused(proto::Refused { reason });
+    let outcome = match replied.answer {
+        Answer::Malformed(why) => refused(why),
+        Answer::Node(Reply::Done { slot, output: () }) => {
+            Outcome::Done(proto::Done { slot: slot.0 })
+        }
+        Answer::Node(Reply::NotLeading { leader }) => {
+            Outcome::NotLeading(proto::NotLeading { leader: hint(config, leader) })
+        }
+        Answer::Node(Reply::Busy) => {
+            Outcome::Busy(proto::Busy { reason: "too much is waiting".into() })
+        }
+        Answer::Node(Reply::Unknown { leader }) => {
+            let reason = match leader {
+                Some(leader) => format!("node {leader} took over before it was known to be chosen"),
+                None => "lost from sight before it was known to be chosen".into(),
+            };
+            Outcome::Unknown(proto::Unknown { reason })
+        }
+        Answer::Node(Reply::Refused(why)) => refused(
+            match why {
+                Refused::Answered => "this sequence is answered already",
+                Refused::Window => "too far ahead of the first unanswered sequence",
+                Refused::Expired => "this client was forgotten; too many others have come since",
+            }
+            .into(),
+        ),
+        Answer::Node(Reply::TooLarge { bytes_max }) => {
+            refused(format!("larger than {bytes_max} bytes"))
+        }
+    };
+    AppendResponse { sequence: replied.sequence, outcome: Some(outcome) }
+}
+
+pub(super) fn entries(entries: &[Entry]) -> ReadResponse {
+    let entry = |entry: &Entry| proto::Entry {
+        slot: entry.slot.0,
+        value: entry.request.value().to_vec().into(),
+        client: entry.request.client.0.to_vec().into(),
+        sequence: entry.request.sequence,
+    };
+    ReadResponse { entries: entries.iter().map(entry).collect() }
+}
+
+pub(super) fn status(api: &Api, status: &Status) -> proto::StatusResponse {
+    let config = &api.config;
+    let own = config.own();
+    let state = match status.part {
+        _ if api.switches.is_failed() => "failed",
+        Part::Leading => "leading",
+        Part::Preparing => "preparing",
+        Part::Following => "following",
+    };
+    let role = |role: &Role| match role {
+        Role::Leader => "leader".to_owned(),
+        Role::Acceptor => "acceptor".to_owned(),
+        Role::Learner => "learner".to_owned(),
+    };
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    proto::StatusResponse {
+        node: own.id.0,
+        cluster: config.cluster.to_vec().into(),
+        roles: own.roles.iter().map(role).collect(),
+        state: state.into(),
+        ballot: status.ballot.map(ballot),
+        leader: hint(config, status.leader),
+        chosen: status.chosen.0,
+        applied: status.applied.0,
+        values: status.values,
+        in_flight: status.in_flight,
+        promised: status.promised.filter(|promised| *promised > Ballot::NONE).map(ballot),
+        acceptors_reachable: small(status.acceptors_reachable),
+        acceptors: config.acceptors(),
+        phase1_quorum: config.quorums.phase1,
+        phase2_quorum: config.quorums.phase2,
+        uptime_us: u64::try_from(api.origin.elapsed().as_micros()).unwrap_or(u64::MAX),
+        counters: api.switches.counters(),
+        dev: api.switches.dev,
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+fn hint(config: &Config, leader: Option<NodeId>) -> Option<proto::Leader> {
+    let leader = config.nodes.iter().find(|node| Some(node.id) == leader)?;
+    Some(proto::Leader { node: leader.id.0, address: leader.clients.to_string() })
+}
+
+fn ballot(ballot: Ballot) -> proto::Ballot {
+    proto::Ballot {
+        round: ballot.round,
+        leader: ballot.leader.0,
+        incarnation: ballot.incarnation.0,
+    }
+}

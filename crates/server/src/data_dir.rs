@@ -1,0 +1,111 @@
+//! An acceptor's directory: made once, opened by its identity only.
+
+use std::path::{Path, PathBuf};
+
+use journal::{Identity, Journal, OpenError, Options};
+use node::recovery::{Recovery, RecoveryError};
+use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
+use thiserror::Error;
+
+use crate::file_disk::FileDisk;
+
+/// Why an acceptor's directory cannot be used. It does not vote then.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    /// The directory or its files could not be reached.
+    #[error("{path}: {why}")]
+    Disk {
+        /// The directory.
+        path: PathBuf,
+        /// What the disk says.
+        why: journal::DiskError,
+    },
+    /// There is a journal already.
+    #[error("{path}: there is a journal already; it is never overwritten")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// No journal, another disk's, or a damaged one.
+    #[error("{path}: {why}")]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: OpenError,
+    },
+    /// The journal is whole, but it does not hold this cluster's records.
+    #[error("{path}: {why}")]
+    Content {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: RecoveryError,
+    },
+}
+
+/// Makes an empty journal for an acceptor. Refuses if there is anything in its place.
+pub fn format(
+    path: &Path,
+    cluster: ClusterId,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<(), DataDirError> {
+    let owned = || path.to_owned();
+    let mut files =
+        FileDisk::open(path).map_err(|why| DataDirError::Disk { path: owned(), why })?;
+    Journal::format(&mut files, identity(cluster, node, disk)).map_err(|error| match error {
+        journal::FormatError::NotEmpty { .. } => DataDirError::NotEmpty { path: owned() },
+        journal::FormatError::Disk(why) => DataDirError::Disk { path: owned(), why },
+    })
+}
+
+/// Opens an acceptor's journal, and reads back everything that it has promised and accepted.
+pub fn open(
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<(Journal<FileDisk>, Vec<Record>), DataDirError> {
+    let owned = || path.to_owned();
+    let files = FileDisk::open(path).map_err(|why| DataDirError::Disk { path: owned(), why })?;
+    let mut recovery = Recovery::default();
+    let identity = identity(configuration.cluster(), node, disk);
+    let opened = Journal::open(files, identity, Options::default(), |_, frame| {
+        recovery.frame(configuration, frame);
+    });
+    let (journal, recovered) = opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
+    let records = recovery.finish().map_err(|why| DataDirError::Content { path: owned(), why })?;
+    tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");
+    Ok((journal, records))
+}
+
+impl DataDirError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            DataDirError::Disk { .. } => {
+                "check the path, its permissions, and that no other process uses it"
+            }
+            DataDirError::NotEmpty { .. } => {
+                "choose another directory, or keep the journal that is there"
+            }
+            DataDirError::Open { why: OpenError::Empty, .. } => {
+                "an acceptor that has lost its journal must not vote under its old identity; \
+                 restore the directory, or replace the acceptor under a new node id"
+            }
+            DataDirError::Open { why: OpenError::Foreign { .. }, .. } => {
+                "this directory belongs to another node, disk or cluster; check data_dir and disk \
+                 in the configuration"
+            }
+            DataDirError::Open { .. } | DataDirError::Content { .. } => {
+                "what this acceptor has promised is no longer certain, so it must not vote; keep \
+                 the directory for inspection and replace the acceptor under a new node id"
+            }
+        }
+    }
+}
+
+fn identity(cluster: ClusterId, node: NodeId, disk: DiskId) -> Identity {
+    Identity { cluster: cluster.0, node: node.0, disk: disk.0 }
+}

@@ -1,0 +1,288 @@
+//! The protocol thread: the only place where a node meets time.
+//!
+//! Each turn: step all that is ready, hand one write to the journal thread, send once a peer,
+//! answer. It decides nothing about consensus.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use node::{Append, Effects, History, Input, Node, Ticket};
+use paxos::wire::decode_message;
+use paxos::{Configuration, Event, NodeId, Slot, Write};
+use tokio::sync::watch;
+
+use crate::counters::Counters;
+use crate::inbox::{Answer, Job, Page, Read, Replied, ReplyTo, Status};
+use crate::post::Post;
+
+/// Jobs of one turn, at most, so that nothing waits too long for a sync or a send.
+const TURN_JOBS_MAX: usize = 4096;
+
+/// The longest sleep. Bounds how late a killed node notices.
+const SLEEP_MAX: Duration = Duration::from_millis(50);
+
+/// Bytes of values in one page of the history, about.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Why a protocol thread ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to stop, or killed.
+    Stopped,
+    /// The journal thread is gone.
+    Disk,
+    /// Two values claim one slot. Going on would spread it.
+    Conflict(Slot),
+}
+
+/// A node, and everything through which it acts.
+pub struct Driver {
+    /// The node.
+    pub node: Node<History>,
+    /// The members.
+    pub configuration: Arc<Configuration>,
+    /// Who it is.
+    pub me: NodeId,
+    /// What it is asked.
+    pub jobs: Receiver<Job>,
+    /// Its journal thread; none for nodes without a disk.
+    pub writes: Option<Sender<Write>>,
+    /// The way to its peers.
+    pub post: Post,
+    /// What it counts.
+    pub counters: Arc<Counters>,
+    /// The origin of its time.
+    pub origin: Instant,
+    /// Where it tells how much is applied.
+    pub applied: watch::Sender<u64>,
+    /// Set to end it at once, as a crash would.
+    pub killed: Arc<AtomicBool>,
+    /// Set while it is to hear nothing.
+    pub deaf: Arc<AtomicBool>,
+}
+
+impl Driver {
+    /// Runs until it is stopped, killed or unable to go on.
+    pub fn run(mut self) -> Ended {
+        let mut effects = Effects::default();
+        let mut waiting = Waiting::default();
+        loop {
+            let first = match self.jobs.recv_timeout(self.sleep()) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ended::Stopped,
+            };
+            if self.killed.load(Ordering::Relaxed) {
+                return Ended::Stopped;
+            }
+            let stop = self.turn(first, &mut effects, &mut waiting);
+            if let Some(ended) = self.act(&mut effects, &mut waiting) {
+                return ended;
+            }
+            if stop {
+                return Ended::Stopped;
+            }
+        }
+    }
+
+    fn now(&self) -> paxos::Instant {
+        paxos::Instant(0).plus(self.origin.elapsed())
+    }
+
+    fn sleep(&self) -> Duration {
+        let until = self.node.deadline();
+        until.map_or(SLEEP_MAX, |at| at.since(self.now()).min(SLEEP_MAX))
+    }
+
+    /// Steps everything that is ready. True if the node is to stop.
+    fn turn(
+        &mut self,
+        first: Option<Job>,
+        effects: &mut Effects<()>,
+        waiting: &mut Waiting,
+    ) -> bool {
+        let mut appends = Vec::new();
+        let mut stop = false;
+        let jobs = self.jobs.clone();
+        let ready = first.into_iter().chain(jobs.try_iter());
+        for job in ready.take(TURN_JOBS_MAX) {
+            match job {
+                Job::Message { from, bytes } => self.message(from, &bytes, effects),
+                Job::Append(request, to) => {
+                    let ticket = waiting.register(request.sequence, to);
+                    appends.push(Append { ticket, request });
+                }
+                Job::Read(read) => self.read(read),
+                Job::Status(answer) => {
+                    let gone = answer.send(self.status());
+                    drop(gone);
+                }
+                Job::Stop => stop = true,
+            }
+        }
+        if !appends.is_empty() {
+            // Together, so that they travel together.
+            let now = self.now();
+            self.node.step(now, Input::Append(appends), effects);
+        }
+        let now = self.now();
+        if self.node.deadline().is_some_and(|deadline| deadline <= now) {
+            self.node.step(now, Input::Tick, effects);
+        }
+        stop
+    }
+
+    fn message(&mut self, from: NodeId, bytes: &[u8], effects: &mut Effects<()>) {
+        if self.deaf.load(Ordering::Relaxed) && from != self.me {
+            return;
+        }
+        match decode_message(&self.configuration, self.me, bytes) {
+            Ok((sender, message)) if sender == from => {
+                self.counters.received(message.kind());
+                let now = self.now();
+                self.node.step(now, Input::Message { from, message }, effects);
+            }
+            Ok(_) => self.counters.count("refused_message_sender"),
+            Err(error) => self.counters.count(refused(error)),
+        }
+    }
+
+    /// Does what the node wants done.
+    fn act(&mut self, effects: &mut Effects<()>, waiting: &mut Waiting) -> Option<Ended> {
+        let mut ended = None;
+        for event in effects.replica.events.drain(..) {
+            self.counters.count(event.name());
+            if let Event::Conflict { slot } = event {
+                ended = Some(Ended::Conflict(slot));
+            }
+            tell(self.me, &event);
+        }
+        if ended.is_some() {
+            // Nothing of this turn may leave: it rests on something that is false.
+            return ended;
+        }
+        let write = &mut effects.replica.write;
+        if !write.is_empty() {
+            let write = std::mem::take(write);
+            if let Some(writes) = &self.writes {
+                if writes.send(write).is_err() {
+                    return Some(Ended::Disk);
+                }
+            } else {
+                assert!(write.records.is_empty(), "a node without a disk has nothing to keep");
+                self.post.send(write.then_send.into_iter());
+            }
+        }
+        self.post.send(effects.replica.send.drain(..));
+        for (ticket, reply) in effects.replies.drain(..) {
+            waiting.answer(ticket, reply);
+        }
+        let applied = self.node.applied().0;
+        self.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
+        effects.clear();
+        None
+    }
+
+    fn read(&self, read: Read) {
+        let known = self.node.applied();
+        let end = read.end.min(known);
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut next = end;
+        for entry in self.node.machine().from(read.first) {
+            if entry.slot >= end {
+                break;
+            }
+            let full = entries.len() == read.limit || bytes >= PAGE_BYTES_MAX;
+            if full {
+                next = entry.slot;
+                break;
+            }
+            bytes += entry.request.value().len();
+            entries.push(entry.clone());
+        }
+        let next = next.max(read.first);
+        let page = Page { entries, next, is_last: next >= end };
+        let gone = read.answer.send(page);
+        drop(gone);
+    }
+
+    fn status(&self) -> Status {
+        let replica = self.node.replica();
+        let now = self.now();
+        Status {
+            part: replica.part(),
+            ballot: replica.ballot(),
+            leader: replica.leader(now),
+            chosen: replica.chosen(),
+            applied: self.node.applied(),
+            values: self.node.machine().entries().len() as u64,
+            in_flight: replica.slots_in_flight(),
+            promised: replica.acceptor().map(paxos::acceptor::Acceptor::promised),
+            acceptors_reachable: replica.acceptors_reachable(now),
+        }
+    }
+}
+
+/// Who waits for which ticket. As many as the node has waiters, which its queue bounds.
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    by_ticket: HashMap<Ticket, (u64, ReplyTo)>,
+}
+
+impl Waiting {
+    fn register(&mut self, sequence: u64, to: ReplyTo) -> Ticket {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        self.by_ticket.insert(ticket, (sequence, to));
+        ticket
+    }
+
+    fn answer(&mut self, ticket: Ticket, reply: node::Reply<()>) {
+        if let Some((sequence, to)) = self.by_ticket.remove(&ticket) {
+            // If the client is gone, so is its wish to know.
+            let gone = to.replies.send(Replied { sequence, answer: Answer::Node(reply) });
+            drop(gone);
+        }
+    }
+}
+
+fn refused(error: paxos::wire::WireError) -> &'static str {
+    use paxos::wire::WireError;
+    match error {
+        WireError::Short => "refused_message_short",
+        WireError::Long => "refused_message_long",
+        WireError::Version(_) => "refused_message_version",
+        WireError::Kind(_) => "refused_message_kind",
+        WireError::Cluster => "refused_message_cluster",
+        WireError::Epoch(_) => "refused_message_epoch",
+        WireError::Receiver(_) => "refused_message_receiver",
+        WireError::Sender(_) => "refused_message_sender",
+        WireError::Slots => "refused_message_slots",
+    }
+}
+
+/// Says in the log what an operator wants to know.
+fn tell(me: NodeId, event: &Event) {
+    match event {
+        Event::Elected { ballot, adopted, noops } => {
+            tracing::info!(node = me.0, %ballot, adopted, noops, "leads");
+        }
+        Event::Following { ballot } => tracing::info!(node = me.0, %ballot, "follows"),
+        Event::Deposed { by } => tracing::info!(node = me.0, %by, "was deposed"),
+        Event::Behind { truncated } => {
+            tracing::warn!(node = me.0, %truncated, "is behind and needs a snapshot");
+        }
+        Event::Conflict { slot } => {
+            tracing::error!(node = me.0, %slot, "two values claim one slot; stopping");
+        }
+        Event::Declined { from, why } => {
+            tracing::debug!(node = me.0, from = from.0, ?why, "declined a message");
+        }
+        other => tracing::trace!(node = me.0, event = ?other),
+    }
+}

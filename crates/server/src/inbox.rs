@@ -1,0 +1,131 @@
+//! What the protocol thread is asked to do, in one bounded queue.
+//!
+//! Peers' messages are dropped when it is full, as a network would; clients are told that the node
+//! is busy. Nobody waits for room except those who stop the node.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use node::{Entry, Request};
+use paxos::{NodeId, Slot};
+use tokio::sync::{mpsc, oneshot};
+
+/// Jobs that wait, at most.
+pub const INBOX_MAX: usize = 1 << 16;
+
+/// What the protocol thread does.
+#[derive(Debug)]
+pub enum Job {
+    /// Bytes of a peer, or of this node to itself.
+    Message {
+        /// Whom the transport took them from.
+        from: NodeId,
+        /// One encoded message.
+        bytes: Vec<u8>,
+    },
+    /// A client's request.
+    Append(Request, ReplyTo),
+    /// Entries of the history.
+    Read(Read),
+    /// What this node sees.
+    Status(oneshot::Sender<Status>),
+    /// Stop, after everything that came before.
+    Stop,
+}
+
+/// Where answers of one client's stream go. The stream's window bounds how many are under way.
+#[derive(Clone, Debug)]
+pub struct ReplyTo {
+    /// The stream.
+    pub replies: mpsc::UnboundedSender<Replied>,
+}
+
+/// An answer to one request.
+#[derive(Debug)]
+pub struct Replied {
+    /// Which request of the client.
+    pub sequence: u64,
+    /// What became of it.
+    pub answer: Answer,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// What the node says.
+    Node(node::Reply<()>),
+    /// It is no request at all.
+    Malformed(String),
+}
+
+/// A question for a page of the history.
+#[derive(Debug)]
+pub struct Read {
+    /// The first slot.
+    pub first: Slot,
+    /// One past the last.
+    pub end: Slot,
+    /// At most so many entries.
+    pub limit: usize,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Page>,
+}
+
+/// A page of the history.
+#[derive(Debug)]
+pub struct Page {
+    /// Entries in order.
+    pub entries: Vec<Entry>,
+    /// Where the next page starts.
+    pub next: Slot,
+    /// Whether the page ends because this node knows no more.
+    pub is_last: bool,
+}
+
+/// What a node sees of itself.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What it does at the moment.
+    pub part: paxos::Part,
+    /// The ballot that it leads, prepares or follows.
+    pub ballot: Option<paxos::Ballot>,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// One past the last slot of its chosen prefix.
+    pub chosen: Slot,
+    /// One past the last applied slot.
+    pub applied: Slot,
+    /// Values in the history.
+    pub values: u64,
+    /// Slots proposed here and not yet chosen.
+    pub in_flight: u64,
+    /// What its acceptor has promised.
+    pub promised: Option<paxos::Ballot>,
+    /// Acceptors that have confirmed this leader lately.
+    pub acceptors_reachable: usize,
+}
+
+/// The sending end.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    jobs: Sender<Job>,
+}
+
+impl Inbox {
+    /// Both ends.
+    pub fn new() -> (Inbox, Receiver<Job>) {
+        let (jobs, receiver) = bounded(INBOX_MAX);
+        (Inbox { jobs }, receiver)
+    }
+
+    /// Gives the job back if there is no room or nobody to do it.
+    pub fn offer(&self, job: Job) -> Result<(), Job> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        })
+    }
+
+    /// Asks the thread to stop; waits for room. Nothing happens if it has stopped.
+    pub fn stop(&self) {
+        let gone = self.jobs.send(Job::Stop);
+        drop(gone);
+    }
+}

@@ -1,0 +1,162 @@
+//! A whole cluster in one process: real nodes, each with its own sockets and its own journal on
+//! disk. For the demo, for tests and for trying things out; ports are whatever is free.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use paxos::{ClusterId, DiskId, NodeId};
+
+use crate::config::{Config, Node, Quorums, Role, Timing};
+use crate::data_dir;
+use crate::server::{End, Options, Server, Sockets, StartError};
+
+/// How many nodes of which kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Nodes that only lead: ids from 1 on.
+    pub leaders: u32,
+    /// Nodes that only remember: the ids after the leaders'.
+    pub acceptors: u32,
+}
+
+/// A cluster in this process.
+pub struct Local {
+    configs: BTreeMap<NodeId, Config>,
+    running: BTreeMap<NodeId, Server>,
+    options: Options,
+}
+
+impl Local {
+    /// Starts every node. Journals are made below `directory`, which must not hold any.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn start(
+        layout: Layout,
+        directory: &Path,
+        timing: Timing,
+        options: Options,
+    ) -> Result<Local, StartError> {
+        let (nodes, sockets) = nodes(layout)?;
+        let cluster = random()?;
+        let mut local = Local { configs: BTreeMap::new(), running: BTreeMap::new(), options };
+        for (node, sockets) in nodes.iter().zip(sockets) {
+            let data_dir: Option<PathBuf> =
+                node.disk.map(|_| directory.join(format!("node-{}", node.id)));
+            if let (Some(path), Some(disk)) = (&data_dir, node.disk) {
+                std::fs::create_dir_all(path)?;
+                data_dir::format(path, ClusterId(cluster), node.id, DiskId(disk))?;
+            }
+            let config = Config {
+                cluster,
+                id: node.id,
+                data_dir,
+                quorums: Quorums::majorities(layout.acceptors),
+                timing,
+                nodes: nodes.clone(),
+            };
+            local.configs.insert(node.id, config.clone());
+            let server = Server::start(config, sockets, local.options.clone())?;
+            local.running.insert(node.id, server);
+        }
+        Ok(local)
+    }
+
+    /// The configuration of each node, running or not.
+    pub fn configs(&self) -> &BTreeMap<NodeId, Config> {
+        &self.configs
+    }
+
+    /// The nodes that run.
+    pub fn running(&self) -> &BTreeMap<NodeId, Server> {
+        &self.running
+    }
+
+    /// Where a node serves clients.
+    pub fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        Some(self.configs.get(&node)?.own().clients)
+    }
+
+    /// Where the nodes that may lead serve clients.
+    pub fn leader_endpoints(&self) -> Vec<String> {
+        let all = self.configs.values().map(Config::own);
+        let leaders = all.filter(|node| node.roles.contains(&Role::Leader));
+        leaders.map(|node| node.clients.to_string()).collect()
+    }
+
+    /// The node that leads, as soon as there is one; none if nobody does within `patience`.
+    pub async fn leader(&self, patience: Duration) -> Option<(NodeId, crate::inbox::Status)> {
+        let poll = async {
+            loop {
+                for (id, server) in &self.running {
+                    let status = server.status().await;
+                    if let Some(status) = status.filter(|s| s.part == paxos::Part::Leading) {
+                        return (*id, status);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(patience, poll).await.ok()
+    }
+
+    /// Ends a node as a crash would.
+    pub async fn kill(&mut self, node: NodeId) {
+        if let Some(server) = self.running.remove(&node) {
+            server.kill().await;
+        }
+    }
+
+    /// Starts a node again, from its journal if it has one.
+    pub fn restart(&mut self, node: NodeId) -> Result<(), StartError> {
+        let Some(config) = self.configs.get(&node) else {
+            return Ok(());
+        };
+        let sockets = Sockets::bind(config)?;
+        let server = Server::start(config.clone(), sockets, self.options.clone())?;
+        self.running.insert(node, server);
+        Ok(())
+    }
+
+    /// Stops every node; tells of those that did not end as asked.
+    pub async fn stop(self) -> BTreeMap<NodeId, End> {
+        let mut ends = BTreeMap::new();
+        for (id, server) in self.running {
+            let end = server.stop().await;
+            if end != End::Stopped {
+                ends.insert(id, end);
+            }
+        }
+        ends
+    }
+}
+
+fn nodes(layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
+    let mut nodes = Vec::new();
+    let mut all = Vec::new();
+    for id in 1..=layout.leaders + layout.acceptors {
+        let sockets = Sockets {
+            peers: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
+            clients: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        };
+        let leads = id <= layout.leaders;
+        let role = if leads { Role::Leader } else { Role::Acceptor };
+        nodes.push(Node {
+            id: NodeId(id),
+            roles: BTreeSet::from([role]),
+            disk: if leads { None } else { Some(random()?) },
+            peers: sockets.peers.local_addr()?,
+            clients: sockets.clients.local_addr()?,
+        });
+        all.push(sockets);
+    }
+    Ok((nodes, all))
+}
+
+fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes)
+}

@@ -1,0 +1,314 @@
+//! One node in this process: start, stop, kill.
+//!
+//! ```text
+//!   peers --- udp thread --+                        +-- adversary -- udp --- peers
+//!                          +-- inbox -- protocol ---+
+//!   clients ----- api -----+     thread             +-- journal thread --+-- adversary ...
+//!                                                            disk
+//! ```
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use client::proto::chaos_server::ChaosServer;
+use client::proto::cluster_server::ClusterServer;
+use client::proto::log_server::LogServer;
+use crossbeam_channel::bounded;
+use node::{History, Node};
+use paxos::{Announce, ConfigurationError, Incarnation, Limits, Record, Timing};
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::api::Api;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::data_dir::{self, DataDirError};
+use crate::driver::{Driver, Ended};
+use crate::inbox::{Inbox, Job, Status};
+use crate::membership::{cluster_id, configuration};
+use crate::post::Post;
+use crate::switches::Switches;
+use crate::transport::adversary::{Adversary, Faults};
+use crate::transport::udp::{self, Udp};
+use crate::writer::{WRITES_MAX, Writer};
+
+/// How long streams and calls of clients may take to end after a stop.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// What is decided when a node starts, beside its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether clients may cause faults on purpose.
+    pub dev: bool,
+    /// The network's faults from the start.
+    pub faults: Faults,
+    /// Whom acceptors tell of their votes.
+    pub announce: Announce,
+}
+
+/// The sockets of a node, bound before it starts.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Between nodes.
+    pub peers: UdpSocket,
+    /// For clients.
+    pub clients: TcpListener,
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration makes no cluster.
+    #[error("the configuration makes no cluster: {0}")]
+    Configuration(#[from] ConfigurationError),
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The acceptor's directory cannot be used. It does not vote.
+    #[error("this acceptor does not vote: {0}")]
+    DataDir(#[from] DataDirError),
+    /// The system gave no random bits or no thread.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A node that runs.
+pub struct Server {
+    config: Arc<Config>,
+    switches: Arc<Switches>,
+    inbox: Inbox,
+    killed: Arc<AtomicBool>,
+    stopping: watch::Sender<bool>,
+    protocol: JoinHandle<Ended>,
+    journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
+    api: tokio::task::JoinHandle<()>,
+}
+
+/// How a node ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it was asked to.
+    Stopped,
+    /// Its disk failed. What it has said is on the disk; nothing else is certain.
+    Disk(String),
+    /// Two values claim one slot. Agreement is broken.
+    Conflict(u64),
+    /// An assertion failed: our bug.
+    Panicked,
+}
+
+impl Sockets {
+    /// Binds the addresses of a configuration's own node.
+    pub fn bind(config: &Config) -> Result<Sockets, StartError> {
+        let own = config.own();
+        let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
+        Ok(Sockets {
+            peers: UdpSocket::bind(own.peers).map_err(failed(own.peers))?,
+            clients: TcpListener::bind(own.clients).map_err(failed(own.clients))?,
+        })
+    }
+}
+
+impl Server {
+    /// Starts a node. Everything that can be wrong is found before anything is sent.
+    ///
+    /// Must be called within a tokio runtime: the client API runs on it.
+    pub fn start(config: Config, sockets: Sockets, options: Options) -> Result<Server, StartError> {
+        let origin = Instant::now();
+        let config = Arc::new(config);
+        let configuration = Arc::new(configuration(&config)?);
+        let (me, own) = (config.id, config.own().clone());
+        let opened = match (&config.data_dir, own.disk) {
+            (Some(path), Some(disk)) => {
+                Some(data_dir::open(path, &configuration, me, paxos::DiskId(disk))?)
+            }
+            _ => None,
+        };
+        let (journal, records): (_, Vec<Record>) = match opened {
+            Some((journal, records)) => (Some(journal), records),
+            None => (None, Vec::new()),
+        };
+
+        let counters = Arc::new(Counters::default());
+        let (inbox, jobs) = Inbox::new();
+        let addresses: BTreeMap<_, _> =
+            config.nodes.iter().filter(|node| node.id != me).map(|n| (n.id, n.peers)).collect();
+        let udp =
+            Udp::new(me, cluster_id(&config), sockets.peers, addresses, udp::Options::default())?;
+        let udp = Arc::new(udp);
+        let adversary = Arc::new(Adversary::new(udp.clone(), options.faults)?);
+        let failed = Arc::new(AtomicBool::new(false));
+        let post = || {
+            let (outbound, inbox, counters) = (adversary.clone(), inbox.clone(), counters.clone());
+            Post::new(me, configuration.clone(), outbound, inbox, counters, failed.clone())
+        };
+        let killed = Arc::new(AtomicBool::new(false));
+
+        let (writes, journal) = match journal {
+            None => (None, None),
+            Some(journal) => {
+                let (writes, waiting) = bounded(WRITES_MAX);
+                let (configuration, counters) = (configuration.clone(), counters.clone());
+                let writer = Writer::new(journal, configuration, post(), counters, killed.clone());
+                let name = format!("journal-{me}");
+                let thread =
+                    thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
+                (Some(writes), Some(thread))
+            }
+        };
+
+        let replica = paxos::Config {
+            node: me,
+            incarnation: Incarnation(random()?),
+            configuration: Arc::unwrap_or_clone(configuration.clone()),
+            timing: Timing {
+                heartbeat: config.timing.heartbeat,
+                election_timeout: config.timing.election_timeout,
+                ..Timing::default()
+            },
+            limits: Limits {
+                value_bytes_max: client::VALUE_BYTES_MAX + node::Request::OVERHEAD,
+                ..Limits::default()
+            },
+            announce: options.announce,
+        };
+        let now = paxos::Instant(0).plus(origin.elapsed());
+        let node = Node::recover(replica, records, History::default(), now, random()?);
+        let (applied, applied_seen) = watch::channel(0);
+        let driver = Driver {
+            node,
+            configuration: configuration.clone(),
+            me,
+            jobs,
+            writes,
+            post: post(),
+            counters: counters.clone(),
+            origin,
+            applied,
+            killed: killed.clone(),
+            deaf: failed.clone(),
+        };
+        let name = format!("protocol-{me}");
+        let protocol = thread::Builder::new().name(name).spawn(move || driver.run())?;
+
+        let heard = adversary.clone();
+        let into = inbox.clone();
+        udp.listen(move |from, bytes| {
+            // A cut link is silent; that is no reason to count a full inbox.
+            !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
+        })?;
+
+        let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
+        let (stopping, stopping_seen) = watch::channel(false);
+        let api = Api {
+            inbox: inbox.clone(),
+            config: config.clone(),
+            applied: applied_seen,
+            switches: switches.clone(),
+            origin,
+            stopping: stopping_seen.clone(),
+        };
+        let api = serve(api, sockets.clients, stopping_seen)?;
+        tracing::info!(node = me.0, peers = %own.peers, clients = %own.clients, "started");
+        Ok(Server { config, switches, inbox, killed, stopping, protocol, journal, api })
+    }
+
+    /// The node's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What can be changed while it runs.
+    pub fn switches(&self) -> &Switches {
+        &self.switches
+    }
+
+    /// What it sees of itself; none once it has ended.
+    pub async fn status(&self) -> Option<Status> {
+        let (answer, status) = oneshot::channel();
+        self.inbox.offer(Job::Status(answer)).ok()?;
+        status.await.ok()
+    }
+
+    /// Whether it has ended by itself: its disk failed, or agreement is broken.
+    pub fn has_ended(&self) -> bool {
+        self.protocol.is_finished() || self.journal.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Stops in order: what was asked before is done, and what was written is synced.
+    pub async fn stop(self) -> End {
+        let inbox = self.inbox.clone();
+        let asked = tokio::task::spawn_blocking(move || inbox.stop()).await;
+        drop(asked);
+        self.end().await
+    }
+
+    /// Ends at once, as a crash would: nothing more is written, synced or sent.
+    pub async fn kill(self) -> End {
+        self.killed.store(true, Ordering::Relaxed);
+        self.switches.set_failed(true);
+        self.end().await
+    }
+
+    async fn end(self) -> End {
+        self.stopping.send_replace(true);
+        let Server { protocol, journal, switches, api, .. } = self;
+        let joined = tokio::task::spawn_blocking(move || {
+            let protocol = protocol.join();
+            let journal = journal.map(JoinHandle::join);
+            switches.udp.stop();
+            switches.adversary.stop();
+            (protocol, journal)
+        });
+        let abort = api.abort_handle();
+        if tokio::time::timeout(DRAIN_MAX, api).await.is_err() {
+            abort.abort();
+        }
+        match joined.await {
+            Ok((Ok(Ended::Conflict(slot)), _)) => End::Conflict(slot.0),
+            Ok((Ok(_), Some(Ok(Err(error))))) => End::Disk(error.to_string()),
+            Ok((Ok(_), None | Some(Ok(Ok(()))))) => End::Stopped,
+            _ => End::Panicked,
+        }
+    }
+}
+
+fn serve(
+    api: Api,
+    listener: TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<tokio::task::JoinHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+    let server = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .add_service(LogServer::new(api.clone()))
+        .add_service(ClusterServer::new(api.clone()))
+        .add_service(ChaosServer::new(api))
+        .serve_with_incoming_shutdown(incoming, async move {
+            // An error says that the server is gone, which is as good as a word.
+            stopping.wait_for(|stopping| *stopping).await.ok();
+        });
+    Ok(tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the client API ended");
+        }
+    }))
+}
+
+fn random() -> io::Result<u64> {
+    getrandom::u64().map_err(io::Error::other)
+}
