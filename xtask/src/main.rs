@@ -1,2 +1,44 @@
-//! Checks for developers.
-fn main() {}
+//! `cargo xtask ci`: exactly what CI runs, step by step. `cargo xtask fix`: what can be mended by
+//! a machine. Checks never edit files.
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+const CI: [&[&str]; 4] = [
+    &["fmt", "--all", "--check"],
+    &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+    &["test", "--workspace", "--locked"],
+    &["doc", "--workspace", "--no-deps", "--locked"],
+];
+
+const FIX: [&[&str]; 2] =
+    [&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty"], &["fmt", "--all"]];
+
+fn main() -> ExitCode {
+    let task = env::args().nth(1);
+    let steps: &[&[&str]] = match task.as_deref() {
+        Some("ci") => &CI,
+        Some("fix") => &FIX,
+        _ => {
+            eprintln!("usage: cargo xtask ci|fix");
+            return ExitCode::from(2);
+        }
+    };
+    for step in steps {
+        println!("cargo {}", step.join(" "));
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo).args(*step).env("RUSTDOCFLAGS", "-D warnings").status();
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => {
+                eprintln!("cargo {} failed: {status}", step[0]);
+                return ExitCode::FAILURE;
+            }
+            Err(error) => {
+                eprintln!("cargo could not be started: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,53 @@
+//! The table of rooms and walls in ARCHITECTURE.md, kept by the compiler's own metadata.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What each crate may import of ours, and of others. `None`: anything.
+const WALLS: [(&str, &[&str], Option<&[&str]>); 8] = [
+    ("paxos", &[], Some(&[])),
+    ("journal", &[], Some(&["crc"])),
+    ("node", &["paxos"], Some(&[])),
+    ("client", &[], None),
+    ("server", &["client", "journal", "node", "paxos"], None),
+    ("sim", &["journal", "node", "paxos"], Some(&[])),
+    ("synod", &["client", "journal", "node", "paxos", "server", "sim"], None),
+    ("xtask", &[], Some(&[])),
+];
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
+    let needed = |package: &Value| {
+        let all = package["dependencies"].as_array().expect("a list");
+        // Tests and build scripts may use what they like.
+        all.iter().filter(|one| one["kind"].is_null()).map(name).collect()
+    };
+    let packages = metadata["packages"].as_array().expect("a list");
+    packages.iter().map(|package| (name(package), needed(package))).collect()
+}
+
+#[test]
+fn every_crate_keeps_within_its_walls() {
+    let actual = dependencies();
+    let ours: BTreeSet<&str> = WALLS.iter().map(|(name, ..)| *name).collect();
+    assert!(actual.keys().map(String::as_str).eq(ours.iter().copied()), "a room without a wall");
+    for (name, allowed_ours, allowed_others) in WALLS {
+        for dependency in &actual[name] {
+            let dependency = dependency.as_str();
+            let allowed = if ours.contains(dependency) {
+                allowed_ours.contains(&dependency)
+            } else {
+                allowed_others.is_none_or(|others| others.contains(&dependency))
+            };
+            assert!(allowed, "{name} must not import {dependency}");
+        }
+    }
+}
