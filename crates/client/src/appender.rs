@@ -154,7 +154,9 @@ impl Appender {
                     heard_at = Instant::now();
                     let verdict = match answer {
                         Ok(Some(answer)) => self.on_answer(answer, &mut resume_at),
-                        Ok(None) => Some(Ending::Lost { reason: "the stream ended".into(), leader: None }),
+                        Ok(None) => {
+                            Some(Ending::Lost { reason: "the stream ended".into(), leader: None })
+                        }
                         Err(status) => Some(lost(&status)),
                     };
                     if let Some(ending) = verdict {

@@ -11,8 +11,9 @@ use crate::connection;
 /// The pause after the first round, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// No pause is longer.
-const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// No pause is longer: a new leader takes a third of a second, and to miss it by much would be to
+/// double the outage.
+const PAUSE_MAX: Duration = Duration::from_millis(80);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoints {

@@ -28,8 +28,7 @@ pub(crate) async fn read(
     end: Option<u64>,
     limit: u64,
 ) -> Result<ReceiverStream<Item>, CallError> {
-    // Zero means "no end" on the wire. An end of zero is an empty range, and so is one slot's
-    // range that ends where it starts.
+    // Zero means "no end" on the wire, so an end at zero is sent as another empty range.
     let request = match end {
         Some(0) => ReadRequest { first_slot: first.max(1), end_slot: 1, limit },
         end => ReadRequest { first_slot: first, end_slot: end.unwrap_or(0), limit },
@@ -75,7 +74,9 @@ pub(crate) fn tail(mut endpoints: Endpoints, time: Duration, first: u64) -> Rece
                 broken = async {
                     let opening = timeout(time, open(&address, request));
                     match opening.await {
-                        Ok(Ok(answers)) => pass_on(&address, answers, &entries, &mut next_slot).await,
+                        Ok(Ok(answers)) => {
+                            pass_on(&address, answers, &entries, &mut next_slot).await
+                        }
                         Ok(Err(error)) => Err(error),
                         Err(_) => Ok(()),
                     }

@@ -49,11 +49,11 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// For a local network: a takeover takes a third of a second.
+    /// For a local network: a takeover takes a quarter of a second.
     fn default() -> Timing {
         Timing {
             heartbeat: Duration::from_millis(50),
-            election_timeout: Duration::from_millis(250),
+            election_timeout: Duration::from_millis(200),
             resend_min: Duration::from_millis(20),
             resend_max: Duration::from_millis(500),
             fetch_delay: Duration::from_millis(20),

@@ -192,7 +192,7 @@ impl Default for Timing {
     fn default() -> Timing {
         Timing {
             heartbeat: Duration::from_millis(50),
-            election_timeout: Duration::from_millis(250),
+            election_timeout: Duration::from_millis(200),
         }
     }
 }

@@ -74,7 +74,10 @@ pub fn open(
     let opened = Journal::open(files, identity, Options::default(), |_, frame| {
         recovery.frame(configuration, frame);
     });
-    let (journal, recovered) = opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
+    let (mut journal, recovered) =
+        opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
+    // Before anything waits for it: the next segment's zeros take some milliseconds.
+    journal.prepare().map_err(|why| DataDirError::Disk { path: owned(), why })?;
     let records = recovery.finish().map_err(|why| DataDirError::Content { path: owned(), why })?;
     tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");
     Ok((journal, records))

@@ -23,7 +23,7 @@ use node::{History, Node};
 use paxos::{Announce, ConfigurationError, Incarnation, Limits, Record, Timing};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 
 use crate::api::Api;
 use crate::config::Config;
@@ -202,13 +202,6 @@ impl Server {
         let name = format!("protocol-{me}");
         let protocol = thread::Builder::new().name(name).spawn(move || driver.run())?;
 
-        let heard = adversary.clone();
-        let into = inbox.clone();
-        udp.listen(move |from, bytes| {
-            // A cut link is silent; that is no reason to count a full inbox.
-            !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
-        })?;
-
         let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
         let (stopping, stopping_seen) = watch::channel(false);
         let api = Api {
@@ -220,6 +213,14 @@ impl Server {
             stopping: stopping_seen.clone(),
         };
         let api = serve(api, sockets.clients, stopping_seen)?;
+
+        let heard = switches.adversary.clone();
+        let into = inbox.clone();
+        // Last: from here on the listener's thread holds on to everything, until it is stopped.
+        switches.udp.listen(move |from, bytes| {
+            // A cut link is silent; that is no reason to count a full inbox.
+            !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
+        })?;
         tracing::info!(node = me.0, peers = %own.peers, clients = %own.clients, "started");
         Ok(Server { config, switches, inbox, killed, stopping, protocol, journal, api })
     }
@@ -290,9 +291,10 @@ fn serve(
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+    // Answers are small and many: none of them may wait for a larger packet to fill.
+    let incoming =
+        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
     let server = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .add_service(LogServer::new(api.clone()))

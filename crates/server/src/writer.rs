@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use journal::{AppendError, Journal};
 use paxos::wire::encode_record;
 use paxos::{Configuration, Write};
@@ -22,6 +22,9 @@ pub const WRITES_MAX: usize = 1024;
 
 /// Bytes appended before a sync, about, at most: what waits longer waits for the next one.
 const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// After so much silence there is time to write the next segment's zeros, some milliseconds long.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// One acceptor's way to its disk.
 pub struct Writer {
@@ -47,7 +50,18 @@ impl Writer {
 
     /// Runs until the protocol thread is gone, or the disk fails.
     pub fn run(mut self, writes: &Receiver<Write>) -> Result<(), AppendError> {
-        while let Ok(first) = writes.recv() {
+        loop {
+            let first = match writes.recv_timeout(IDLE) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.journal.prepare().map_err(AppendError::Disk)?;
+                    match writes.recv() {
+                        Ok(first) => first,
+                        Err(_) => return Ok(()),
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
             if self.killed.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -79,6 +93,5 @@ impl Writer {
             }
             self.post.send(then_send.into_iter());
         }
-        Ok(())
     }
 }

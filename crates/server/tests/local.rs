@@ -77,14 +77,14 @@ async fn assert_histories(local: &Local, slots: &[u64]) {
     }
 }
 
-async fn start(directory: &tempfile::TempDir, options: Options) -> Local {
+fn start(directory: &tempfile::TempDir, options: Options) -> Local {
     Local::start(LAYOUT, directory.path(), timing(), options).expect("a cluster")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_values_with_two_acceptors_down() {
     let directory = tempfile::tempdir().unwrap();
-    let mut local = start(&directory, Options::default()).await;
+    let mut local = start(&directory, Options::default());
     local.kill(NodeId(7)).await;
     local.kill(NodeId(6)).await;
     local.leader(PATIENCE).await.expect("a leader");
@@ -106,7 +106,7 @@ async fn a_leader_dies_in_the_midst_and_comes_back_on_a_bad_network() {
             ..Faults::default()
         };
         let options = Options { faults, announce, ..Options::default() };
-        let mut local = start(&directory, options).await;
+        let mut local = start(&directory, options);
         local.kill(NodeId(7)).await;
         let (leader, _) = local.leader(PATIENCE).await.expect("a leader");
         let client = client(local.leader_endpoints());
@@ -132,7 +132,7 @@ async fn a_leader_dies_in_the_midst_and_comes_back_on_a_bad_network() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_a_crash_of_everything() {
     let directory = tempfile::tempdir().unwrap();
-    let mut local = start(&directory, Options::default()).await;
+    let mut local = start(&directory, Options::default());
     let slots = append_all(&client(local.leader_endpoints()), 200).await;
     let all: Vec<NodeId> = local.running().keys().copied().collect();
     for node in &all {
@@ -149,7 +149,7 @@ async fn what_was_acknowledged_survives_a_crash_of_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_follows_across_a_change_of_leader() {
     let directory = tempfile::tempdir().unwrap();
-    let mut local = start(&directory, Options::default()).await;
+    let mut local = start(&directory, Options::default());
     let (leader, _) = local.leader(PATIENCE).await.expect("a leader");
     let client = client(local.leader_endpoints());
     let mut tail = client.tail(0);
@@ -167,7 +167,7 @@ async fn a_tail_follows_across_a_change_of_leader() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acceptor_without_its_journal_does_not_vote() {
     let directory = tempfile::tempdir().unwrap();
-    let mut local = start(&directory, Options::default()).await;
+    let mut local = start(&directory, Options::default());
     local.kill(NodeId(3)).await;
     let config = local.configs()[&NodeId(3)].clone();
     let path = config.data_dir.clone().expect("an acceptor has a directory");
@@ -189,7 +189,7 @@ async fn an_acceptor_without_its_journal_does_not_vote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_leader_is_replaced_and_returns_as_a_follower() {
     let directory = tempfile::tempdir().unwrap();
-    let local = start(&directory, Options::default()).await;
+    let local = start(&directory, Options::default());
     let (leader, _) = local.leader(PATIENCE).await.expect("a leader");
     let client = client(local.leader_endpoints());
     let mut slots = append_all(&client, 10).await;

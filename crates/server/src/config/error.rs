@@ -199,7 +199,7 @@ impl Located {
     pub(super) fn in_file(self, path: &Path, text: &str) -> ConfigError {
         let line = self.span.map(|span| {
             let before = &text.as_bytes()[..span.start.min(text.len())];
-            1 + before.iter().filter(|byte| **byte == b'\n').count()
+            before.split(|byte| *byte == b'\n').count()
         });
         ConfigError::new(path, line, self.problem)
     }

@@ -14,6 +14,8 @@ pub mod datagram;
 pub mod udp;
 pub mod adversary;
 
+use std::sync::Arc;
+
 pub use paxos::ClusterId;
 use paxos::NodeId;
 
@@ -30,8 +32,8 @@ pub trait Outbound: Send + Sync {
     fn send(&self, to: NodeId, messages: &[&[u8]]);
 }
 
-impl<T: Outbound + ?Sized> Outbound for std::sync::Arc<T> {
+impl<T: Outbound + ?Sized> Outbound for Arc<T> {
     fn send(&self, to: NodeId, messages: &[&[u8]]) {
-        (**self).send(to, messages);
+        T::send(self, to, messages);
     }
 }
