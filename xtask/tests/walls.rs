@@ -5,8 +5,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// What each crate may import of ours, and of others. `None`: anything.
-const WALLS: [(&str, &[&str], Option<&[&str]>); 8] = [
+/// A crate, what it may import of ours, and what of others (`None`: anything).
+type Wall = (&'static str, &'static [&'static str], Option<&'static [&'static str]>);
+
+const WALLS: [Wall; 8] = [
     ("paxos", &[], Some(&[])),
     ("journal", &[], Some(&["crc"])),
     ("node", &["paxos"], Some(&[])),

@@ -75,8 +75,8 @@ pub enum Event {
         /// Why.
         why: Decline,
     },
-    /// Two different values claim one slot at one ballot, or two values claim to be chosen in one
-    /// slot. Agreement is broken somewhere: whoever drives this replica must stop and tell.
+    /// Two values claim to be chosen in one slot. Agreement is broken somewhere: whoever drives
+    /// this replica must stop and tell.
     Conflict {
         /// The slot.
         slot: Slot,
@@ -94,6 +94,8 @@ pub enum Decline {
     RoundJump,
     /// The slots lie absurdly far above what is chosen, or beyond the last slot.
     SlotRange,
+    /// Another value was proposed at that ballot in that slot before. What came first is kept.
+    Contradiction,
 }
 
 impl Event {

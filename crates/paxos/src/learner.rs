@@ -37,11 +37,13 @@ pub struct Learner {
     ahead_bytes_max: usize,
 }
 
-/// Two values claim to be chosen in one slot. Agreement is broken outside of this learner.
+/// Somebody says something that no correct member can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contradiction {
-    /// The first such slot.
-    pub slot: Slot,
+pub enum Contradiction {
+    /// One ballot, one slot, two values. What was seen first is kept.
+    Proposed,
+    /// Two values claim to be chosen in this slot: agreement is broken.
+    Chosen(Slot),
 }
 
 impl Learner {
@@ -96,7 +98,7 @@ impl Learner {
         let (first, end) = (run.first, run.end());
         if self.seen.contradicts(&run) {
             // One ballot, one slot, two values: its leader is not one.
-            return Err(Contradiction { slot: first });
+            return Err(Contradiction::Proposed);
         }
         if !self.seen.covers(run.ballot, first, end) {
             let bytes = run.values.bytes();
@@ -153,7 +155,7 @@ impl Learner {
                 self.get(*slot).is_some() && self.get(*slot) != claimed
             };
             let slot = (run.first.0..run.end().0).map(Slot).find(differs);
-            return Err(Contradiction { slot: slot.unwrap_or(run.first) });
+            return Err(Contradiction::Chosen(slot.unwrap_or(run.first)));
         }
         self.chosen.merge(&run);
         Ok(())
@@ -297,7 +299,7 @@ mod tests {
     fn what_is_chosen_is_compared_and_never_overwritten() {
         let mut learner = learner();
         learner.learn(Slot(2), values(b"c")).unwrap();
-        assert_eq!(learner.learn(Slot(1), values(b"bX")), Err(Contradiction { slot: Slot(2) }));
+        assert_eq!(learner.learn(Slot(1), values(b"bX")), Err(Contradiction::Chosen(Slot(2))));
         assert_eq!(learner.get(Slot(2)), Some(&values(b"c")[0]));
     }
 

@@ -12,7 +12,7 @@ use crate::catchup::{Catchup, Target};
 use crate::config::{Announce, Config};
 use crate::effects::{Effects, Input, Refusal, RefusalReason};
 use crate::election::{Due, Election};
-use crate::event::Event;
+use crate::event::{Decline, Event};
 use crate::invariants;
 use crate::learner::{Contradiction, Learner};
 use crate::message::{Message, Page};
@@ -183,7 +183,7 @@ impl Replica {
             Message::Accepted { ballot, first, end } => {
                 self.on_accepted(from, ballot, first, end, effects);
             }
-            Message::Chosen { ballot, chosen } => self.on_chosen(ballot, chosen, effects),
+            Message::Chosen { ballot, chosen } => self.on_chosen(from, ballot, chosen, effects),
             Message::Heartbeat { ballot, sent, proof_age, chosen } => {
                 self.on_heartbeat(now, from, ballot, proof_age, chosen, effects);
                 self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
@@ -208,7 +208,7 @@ impl Replica {
                     effects.events.push(Event::Behind { truncated });
                 }
                 let learned = self.learner.learn(first, values);
-                note(learned, effects);
+                note(from, learned, effects);
             }
             Message::Votes { page } => self.on_votes(from, page, effects),
         }
@@ -256,8 +256,8 @@ impl Replica {
         // Our own proposals need no copy here: their proposer counts the votes.
         if self.roles.learns() && from != self.config.node {
             let seen = self.learner.see(&self.config.configuration, run);
-            note(seen, effects);
-            self.on_chosen(run.ballot, chosen, effects);
+            note(from, seen, effects);
+            self.on_chosen(from, run.ballot, chosen, effects);
         }
     }
 
@@ -276,7 +276,7 @@ impl Replica {
                 return;
             }
             Answer::Contradiction => {
-                effects.events.push(Event::Conflict { slot: run.first });
+                effects.events.push(Event::Declined { from, why: Decline::Contradiction });
                 return;
             }
         }
@@ -440,20 +440,20 @@ impl Replica {
         if self.proposer.leading() == Some(ballot) {
             for run in self.proposer.accepted(configuration, from, ballot, first, end) {
                 let learned = self.learner.learn(run.first, run.values);
-                note(learned, effects);
+                note(from, learned, effects);
             }
         } else {
             let counted = self.learner.count(configuration, from, ballot, first, end);
-            note(counted, effects);
+            note(from, counted, effects);
         }
     }
 
     // ---- learner ----
 
-    fn on_chosen(&mut self, ballot: Ballot, chosen: Slot, effects: &mut Effects) {
+    fn on_chosen(&mut self, from: NodeId, ballot: Ballot, chosen: Slot, effects: &mut Effects) {
         self.catchup.heard(chosen);
         let announced = self.learner.announced(ballot, chosen);
-        note(announced, effects);
+        note(from, announced, effects);
     }
 
     fn on_fetch(&mut self, from: NodeId, slot: Slot, effects: &mut Effects) {
@@ -475,10 +475,10 @@ impl Replica {
         for run in page.votes {
             let configuration = &self.config.configuration;
             let seen = self.learner.see(configuration, &run);
-            note(seen, effects);
+            note(from, seen, effects);
             let end = run.end();
             let counted = self.learner.count(configuration, from, run.ballot, run.first, end);
-            note(counted, effects);
+            note(from, counted, effects);
         }
     }
 
@@ -524,7 +524,7 @@ impl Replica {
             return;
         }
         if self.roles.learns() {
-            self.on_chosen(ballot, chosen, effects);
+            self.on_chosen(from, ballot, chosen, effects);
         }
         if self.proposer.ballot().is_some_and(|own| own > ballot) {
             return;
@@ -627,8 +627,12 @@ fn refuse(commands: Vec<Command>, reason: RefusalReason, effects: &mut Effects) 
     effects.refused.extend(refusals);
 }
 
-fn note(learned: Result<(), Contradiction>, effects: &mut Effects) {
-    if let Err(Contradiction { slot }) = learned {
-        effects.events.push(Event::Conflict { slot });
+fn note(from: NodeId, learned: Result<(), Contradiction>, effects: &mut Effects) {
+    match learned {
+        Ok(()) => {}
+        Err(Contradiction::Proposed) => {
+            effects.events.push(Event::Declined { from, why: Decline::Contradiction });
+        }
+        Err(Contradiction::Chosen(slot)) => effects.events.push(Event::Conflict { slot }),
     }
 }
