@@ -163,16 +163,20 @@ impl<M: StateMachine> Node<M> {
                 Known::Done(slot, output) => {
                     effects.replies.push((ticket, Reply::Done { slot, output }));
                 }
-                Known::Refused(refused) => {
+                Known::Refused(refused @ (Refused::Answered | Refused::Window)) => {
                     effects.replies.push((ticket, Reply::Refused(refused)));
                 }
-                Known::No => match self.waiters.wait(&request, ticket) {
-                    None => commands.push(request.command().clone()),
-                    // It is on its way already. Who asked before has asked again since.
-                    Some(earlier) => {
-                        effects.replies.push((earlier, Reply::Unknown { leader: None }));
+                // A client that is not known here may only be unknown *yet*: a node that has just
+                // started has applied nothing. Its place in the history decides.
+                Known::No | Known::Refused(Refused::Expired) => {
+                    match self.waiters.wait(&request, ticket) {
+                        None => commands.push(request.command().clone()),
+                        // It is on its way already. Who asked before has asked again since.
+                        Some(earlier) => {
+                            effects.replies.push((earlier, Reply::Unknown { leader: None }));
+                        }
                     }
-                },
+                }
             }
         }
         commands
