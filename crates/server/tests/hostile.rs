@@ -97,9 +97,9 @@ async fn received(local: &Local, node: NodeId) -> u64 {
 }
 
 async fn attack(node: NodeId) {
-    let directory = tempfile::tempdir().unwrap();
-    let mut local =
-        Local::start(LAYOUT, directory.path(), Timing::default(), Options::default()).unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut local = Local::start(LAYOUT, directory.path(), Timing::default(), Options::default())
+        .expect("a cluster");
     // Alone: whatever it comes to believe, it has nobody to tell.
     for other in local.configs().keys().copied().filter(|id| *id != node).collect::<Vec<_>>() {
         local.kill(other).await;
@@ -117,7 +117,7 @@ async fn attack(node: NodeId) {
         })
         .collect();
     let address = local.configs()[&node].own().peers;
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let mut rng = Rng::new(u64::from(node.0));
     let before = received(&local, node).await;
     let memory_before = resident_bytes();
@@ -138,7 +138,7 @@ async fn attack(node: NodeId) {
                 1 => {}
                 _ => datagram = (0..rng.below(200)).map(|_| rng.draw().to_le_bytes()[0]).collect(),
             }
-            socket.send_to(&datagram, address).unwrap();
+            socket.send_to(&datagram, address).expect("sent");
         }
         sent += BATCH;
         while received(&local, node).await < before + sent {
