@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The painted world: the production node under one seed.
+//!
+//! A walk runs a whole cluster, its disks, its network, its clients and everything that goes wrong
+//! with them, in virtual time. One `u64` decides all of it, so a failure is a number that anybody
+//! can run again. Checkers look on from outside and know what no node can know; what they find is
+//! a value, [`Violation`], with the seed and the last lines of the trace.
+//!
+//! What is real: `node::Node` with every role, its records, its messages as bytes. What is painted:
+//! the clock, the network, the disk. The journal's files are not here yet; a disk is a list of
+//! records.
+//!
+//! The modules are declared in reading order.
+
+#![forbid(unsafe_code)]
+
+mod walk;
+mod world;
+mod host;
+mod network;
+mod faults;
+mod shape;
+mod workload;
+mod broken;
+mod check;
+mod trace;
+
+pub use broken::Broken;
+pub use faults::{DiskSpeed, Faults, Weather};
+pub use shape::Shape;
+pub use walk::{Options, Outcome, Statistics, Violation, walk};

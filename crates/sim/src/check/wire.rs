@@ -1,0 +1,160 @@
+//! Promise: what a node has once said binds it, whatever it forgets.
+//!
+//! These monitors hear every message as it leaves, and know what is on the speaker's disk.
+//! - No Promise or Accepted at a ballot below one that the acceptor has spoken for.
+//! - A Promise or Votes shows every vote that the acceptor has announced.
+//! - Promise, Accepted and Votes say only what is on disk.
+//! - Accepted only what was sent in an Accept; one value a ballot and slot.
+//! - A ballot belongs to one life of one leader.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use paxos::acceptor::Acceptor;
+use paxos::{Ballot, Message, NodeId, Page, Run, Runs, Slot, Value};
+
+use super::{Checked, Wrong};
+
+/// Everything ever said.
+#[derive(Debug, Default)]
+pub struct Wire {
+    acceptors: BTreeMap<NodeId, Said>,
+    proposed: BTreeMap<(Ballot, Slot), Value>,
+    owners: BTreeMap<Ballot, (NodeId, u32)>,
+    kinds: BTreeSet<&'static str>,
+}
+
+/// What one acceptor has said, in all its lives.
+#[derive(Debug, Default)]
+struct Said {
+    /// The highest ballot of a Promise or Accepted.
+    spoken: Ballot,
+    /// Per slot the highest ballot of an Accepted.
+    announced: BTreeMap<Slot, Ballot>,
+}
+
+impl Wire {
+    /// A node in its `life` says something; `durable` is what its disk folds to.
+    pub fn leaves(
+        &mut self,
+        from: NodeId,
+        life: u32,
+        message: &Message,
+        durable: &Acceptor,
+    ) -> Checked {
+        self.kinds.insert(message.kind().name());
+        let said = self.acceptors.entry(from).or_default();
+        match message {
+            Message::Prepare { ballot, .. }
+            | Message::Heartbeat { ballot, .. }
+            | Message::Chosen { ballot, .. } => self.owns(from, life, *ballot),
+            Message::Accept { run, .. } => {
+                self.owns(from, life, run.ballot)?;
+                self.proposes(from, run)
+            }
+            Message::Promise { ballot, page } => {
+                said.speaks(from, *ballot)?;
+                if durable.promised() < *ballot {
+                    return wrong(format!("{from} promises {ballot} before it is on disk"));
+                }
+                said.shows(from, page)?;
+                on_disk(from, &page.votes, durable)
+            }
+            Message::Votes { page } => {
+                said.shows(from, page)?;
+                on_disk(from, &page.votes, durable)
+            }
+            Message::Accepted { ballot, first, end } => {
+                said.speaks(from, *ballot)?;
+                for slot in (first.0..end.0).map(Slot) {
+                    said.announced.insert(slot, *ballot);
+                    if !self.proposed.contains_key(&(*ballot, slot)) {
+                        return wrong(format!(
+                            "{from} accepted slot {slot} at {ballot}, which nobody proposed"
+                        ));
+                    }
+                    let vote = durable.votes().get(slot).map(|(vote, _)| vote);
+                    if vote < Some(*ballot) || durable.promised() < *ballot {
+                        return wrong(format!(
+                            "{from} accepted slot {slot} at {ballot} before it is on disk"
+                        ));
+                    }
+                }
+                Ok(())
+            }
+            Message::Reject { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::Probe { .. }
+            | Message::ProbeReply { .. }
+            | Message::Fetch { .. }
+            | Message::Learned { .. } => Ok(()),
+        }
+    }
+
+    /// The kinds of messages heard so far.
+    pub fn kinds(&self) -> &BTreeSet<&'static str> {
+        &self.kinds
+    }
+
+    fn owns(&mut self, from: NodeId, life: u32, ballot: Ballot) -> Checked {
+        let (owner, its_life) = *self.owners.entry(ballot).or_insert((from, life));
+        if (owner, its_life) == (from, life) {
+            return Ok(());
+        }
+        wrong(format!("{ballot} is used by {from} in life {life}, and by {owner} in {its_life}"))
+    }
+
+    fn proposes(&mut self, from: NodeId, run: &Run) -> Checked {
+        for (slot, value) in (run.first.0..).map(Slot).zip(run.values.iter()) {
+            let known = self.proposed.entry((run.ballot, slot)).or_insert_with(|| value.clone());
+            if known != value {
+                return wrong(format!(
+                    "{from} proposes {value:?} in slot {slot} at {}, and before {known:?}",
+                    run.ballot
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Said {
+    fn speaks(&mut self, from: NodeId, ballot: Ballot) -> Checked {
+        if ballot < self.spoken {
+            let spoken = self.spoken;
+            return wrong(format!("{from} speaks for {ballot} after it has for {spoken}"));
+        }
+        self.spoken = ballot;
+        Ok(())
+    }
+
+    fn shows(&self, from: NodeId, page: &Page) -> Checked {
+        let end = page.next.unwrap_or(Slot::LIMIT);
+        let mut shown = Runs::default();
+        for run in &page.votes {
+            shown.merge(run);
+        }
+        for (slot, ballot) in self.announced.range(page.from.max(page.truncated)..end) {
+            let vote = shown.get(*slot).map(|(vote, _)| vote);
+            if vote < Some(*ballot) {
+                return wrong(format!("{from} hides its vote in slot {slot} at {ballot}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn on_disk(from: NodeId, votes: &[Run], durable: &Acceptor) -> Checked {
+    for run in votes {
+        for slot in (run.first.0..run.end().0).map(Slot) {
+            let vote = durable.votes().get(slot).map(|(vote, _)| vote);
+            if vote < Some(run.ballot) {
+                return wrong(format!("{from} shows a vote in slot {slot} before it is on disk"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wrong(what: String) -> Checked {
+    Err(Wrong { promise: "wire", what })
+}

@@ -1,0 +1,106 @@
+//! What can go wrong and how often, as plain data. Knows no mechanism: the world reads it.
+//!
+//! All spans are in virtual microseconds, all chances in permille.
+
+use paxos::Rng;
+
+/// Everything that a walk may suffer before it is healed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// How long things go wrong.
+    pub lasts_us: u64,
+    /// The network meanwhile.
+    pub weather: Weather,
+    /// The disks, always.
+    pub disk: DiskSpeed,
+    /// The longest time between two misfortunes.
+    pub pause_us_max: u64,
+    /// The longest that one misfortune lasts, unless the healing comes first.
+    pub misfortune_us_max: u64,
+    /// How likely each kind of misfortune is, against the others.
+    pub crash: u64,
+    /// A link is cut in one direction.
+    pub cut_one_way: u64,
+    /// A link is cut in both directions.
+    pub cut_two_ways: u64,
+    /// A node is cut off from all others.
+    pub isolate: u64,
+    /// A node hears and says nothing, and keeps its memory.
+    pub silence: u64,
+    /// A node stands still and then finds everything late.
+    pub pause: u64,
+}
+
+/// What the network does to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weather {
+    /// The shortest delay.
+    pub delay_us_min: u64,
+    /// The longest ordinary delay.
+    pub delay_us_max: u64,
+    /// How many messages are delayed beyond that.
+    pub late_permille: u64,
+    /// The longest delay of those.
+    pub late_us_max: u64,
+    /// How many are lost.
+    pub loss_permille: u64,
+    /// How many arrive twice.
+    pub repeat_permille: u64,
+}
+
+/// How long a disk takes to make a write durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSpeed {
+    /// The shortest time.
+    pub sync_us_min: u64,
+    /// The longest ordinary time.
+    pub sync_us_max: u64,
+    /// How many writes take longer.
+    pub stall_permille: u64,
+    /// The longest time of those.
+    pub stall_us_max: u64,
+}
+
+impl Weather {
+    /// A local network on a good day.
+    pub const CALM: Weather = Weather {
+        delay_us_min: 100,
+        delay_us_max: 1_500,
+        late_permille: 0,
+        late_us_max: 0,
+        loss_permille: 0,
+        repeat_permille: 0,
+    };
+}
+
+impl Faults {
+    /// A draw of how bad it gets: from nearly calm to nothing but trouble.
+    pub fn drawn(rng: &mut Rng) -> Faults {
+        let mut up_to = |bound: u64| rng.below(bound + 1);
+        Faults {
+            lasts_us: 500_000 + up_to(2_500_000),
+            weather: Weather {
+                delay_us_min: 50 + up_to(500),
+                delay_us_max: 1_000 + up_to(20_000),
+                late_permille: up_to(60),
+                late_us_max: 50_000 + up_to(900_000),
+                loss_permille: up_to(200) * up_to(1),
+                repeat_permille: up_to(150) * up_to(1),
+            },
+            disk: DiskSpeed {
+                sync_us_min: 50 + up_to(500),
+                sync_us_max: 1_000 + up_to(8_000),
+                stall_permille: up_to(20),
+                stall_us_max: 20_000 + up_to(200_000),
+            },
+            pause_us_max: 60_000 + up_to(600_000),
+            misfortune_us_max: 50_000 + up_to(900_000),
+            crash: up_to(4),
+            cut_one_way: up_to(4),
+            cut_two_ways: up_to(2),
+            isolate: up_to(2),
+            silence: up_to(1),
+            pause: 1 + up_to(1),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Which clusters are walked over: roles, quorums, and who never starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use paxos::{ClusterId, Configuration, ConfigurationError, DiskId, Member, NodeId, Roles};
+
+/// The members of a cluster, by number and role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Nodes that are both leader and acceptor.
+    pub all_in_one: u32,
+    /// Nodes that only lead.
+    pub leaders: u32,
+    /// Nodes that only remember.
+    pub acceptors: u32,
+    /// Nodes that only follow.
+    pub learners: u32,
+    /// Sizes of both quorums; majorities if none.
+    pub quorums: Option<(usize, usize)>,
+    /// Acceptors that never start.
+    pub failed: u32,
+}
+
+impl Shape {
+    const EMPTY: Shape =
+        Shape { all_in_one: 0, leaders: 0, acceptors: 0, learners: 0, quorums: None, failed: 0 };
+
+    /// The shapes that a walk draws from. The first is the ancestor's.
+    pub fn all() -> Vec<Shape> {
+        let of = |leaders, acceptors| Shape { leaders, acceptors, ..Shape::EMPTY };
+        vec![
+            of(2, 5),
+            Shape { failed: 1, ..of(2, 5) },
+            Shape { failed: 2, ..of(2, 5) },
+            of(1, 3),
+            Shape { failed: 1, ..of(1, 3) },
+            of(3, 3),
+            Shape { all_in_one: 3, ..Shape::EMPTY },
+            Shape { all_in_one: 3, learners: 1, ..Shape::EMPTY },
+            Shape { learners: 1, ..of(2, 3) },
+            Shape { quorums: Some((4, 2)), ..of(2, 5) },
+            Shape { quorums: Some((4, 2)), failed: 1, ..of(2, 5) },
+            Shape { quorums: Some((2, 3)), ..of(2, 4) },
+        ]
+    }
+
+    /// The configuration that every node is told.
+    pub fn configuration(&self) -> Result<Configuration, ConfigurationError> {
+        let roles = |leader, acceptor, learner| Roles { leader, acceptor, learner };
+        let each = [
+            (self.all_in_one, roles(true, true, false)),
+            (self.leaders, roles(true, false, false)),
+            (self.acceptors, roles(false, true, false)),
+            (self.learners, roles(false, false, true)),
+        ];
+        let all = each.into_iter().flat_map(|(count, roles)| (0..count).map(move |_| roles));
+        let members: BTreeMap<NodeId, Member> = (1..)
+            .zip(all)
+            .map(|(id, roles)| {
+                let disk = roles.acceptor.then_some(DiskId([7; 16]));
+                (NodeId(id), Member { roles, disk })
+            })
+            .collect();
+        let cluster = ClusterId([3; 16]);
+        match self.quorums {
+            None => Configuration::majority(cluster, members),
+            Some((phase1, phase2)) => Configuration::flexible(cluster, members, phase1, phase2),
+        }
+    }
+
+    /// The nodes that never start: the last acceptors.
+    pub fn never_starting(&self, configuration: &Configuration) -> BTreeSet<NodeId> {
+        let failed = usize::try_from(self.failed).expect("a few nodes");
+        configuration.acceptors().iter().rev().take(failed).copied().collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! One random walk: a seed and options in, an outcome out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use paxos::{Announce, Instant, Limits, Rng};
+
+use crate::broken::Broken;
+use crate::faults::Faults;
+use crate::shape::Shape;
+use crate::world::World;
+
+/// What is walked over. Everything else follows from the seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Who takes part.
+    pub shape: Shape,
+    /// Whom acceptors tell of their votes.
+    pub announce: Announce,
+    /// Every node's bounds.
+    pub limits: Limits,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// How many clients append, 1 to 255.
+    pub clients: u8,
+    /// How many values each of them appends.
+    pub requests: u64,
+    /// How the world itself is broken, to see that it is noticed.
+    pub broken: Option<Broken>,
+}
+
+/// How a walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The first promise that was broken; none in a sound world.
+    pub violation: Option<Violation>,
+    /// What happened, counted.
+    pub statistics: Statistics,
+    /// Over every happening, its time and bytes: equal for equal seeds and options.
+    pub trace_hash: u64,
+}
+
+/// A promise was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The seed that shows it again.
+    pub seed: u64,
+    /// When, in virtual time.
+    pub at: Instant,
+    /// Which promise: the file under `check` that noticed.
+    pub promise: &'static str,
+    /// What was seen.
+    pub what: String,
+    /// The last lines of the trace.
+    pub trace: Vec<String>,
+}
+
+/// What happened, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Messages that arrived and were stepped.
+    pub delivered: u64,
+    /// Everything that the world's queue held.
+    pub happenings: u64,
+    /// Lives ended by a crash.
+    pub crashes: u64,
+    /// Misfortunes other than crashes.
+    pub misfortunes: u64,
+    /// Slots chosen.
+    pub slots: u64,
+    /// Values acknowledged to clients.
+    pub acknowledged: u64,
+    /// Virtual time from the healing until everybody agreed, in microseconds.
+    pub converged_us: u64,
+    /// Events, by name.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Answers to clients, by kind.
+    pub replies: BTreeMap<&'static str, u64>,
+    /// Messages sent, by kind.
+    pub kinds: BTreeMap<&'static str, u64>,
+}
+
+impl Options {
+    /// A draw from everything that there is, broken worlds excepted.
+    pub fn drawn(seed: u64) -> Options {
+        // Another sequence than the walk's own, which starts from the seed itself.
+        let mut rng = Rng::new(!seed);
+        let mut shapes = Shape::all();
+        let shape = shapes.swap_remove(rng.index(shapes.len()));
+        let announce =
+            if rng.below(2) == 0 { Announce::EveryLearner } else { Announce::LeaderOnly };
+        let limits = if rng.below(2) == 0 { Limits::default() } else { Options::tight() };
+        let faults = Faults::drawn(&mut rng);
+        let clients = 1 + rng.below(3).to_le_bytes()[0];
+        Options {
+            shape,
+            announce,
+            limits,
+            faults,
+            clients,
+            requests: 10 + rng.below(30),
+            broken: None,
+        }
+    }
+
+    /// Bounds so small that every one of them is met.
+    pub fn tight() -> Limits {
+        Limits {
+            value_bytes_max: 200,
+            run_bytes_max: 150,
+            run_slots_max: 3,
+            slots_in_flight_max: 4,
+            bytes_in_flight_max: 400,
+            queue_values_max: 6,
+            queue_bytes_max: 500,
+            ahead_slots_max: 12,
+            ahead_bytes_max: 1_000,
+        }
+    }
+}
+
+impl Statistics {
+    /// Adds another walk's counts.
+    pub fn add(&mut self, other: &Statistics) {
+        self.delivered += other.delivered;
+        self.happenings += other.happenings;
+        self.crashes += other.crashes;
+        self.misfortunes += other.misfortunes;
+        self.slots += other.slots;
+        self.acknowledged += other.acknowledged;
+        self.converged_us = self.converged_us.max(other.converged_us);
+        let maps = [
+            (&mut self.events, &other.events),
+            (&mut self.replies, &other.replies),
+            (&mut self.kinds, &other.kinds),
+        ];
+        for (mine, theirs) in maps {
+            for (name, count) in theirs {
+                *mine.entry(name).or_insert(0) += count;
+            }
+        }
+    }
+}
+
+/// Walks. The same seed and options give the same outcome, to the byte.
+///
+/// # Panics
+/// If the shape of the options is no valid configuration, or an invariant of the core breaks.
+pub fn walk(seed: u64, options: &Options) -> Outcome {
+    let mut world = World::new(seed, options.clone());
+    let wrong = world.run().err();
+    let violation = wrong.map(|wrong| Violation {
+        seed,
+        at: world.now(),
+        promise: wrong.promise,
+        what: wrong.what,
+        trace: world.trace().lines(),
+    });
+    Outcome { violation, trace_hash: world.trace().hash(), statistics: world.into_statistics() }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.trace {
+            writeln!(f, "{line}")?;
+        }
+        let at = self.at.0;
+        write!(f, "seed {} at {at} us breaks {}: {}", self.seed, self.promise, self.what)
+    }
+}

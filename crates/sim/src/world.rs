@@ -1,0 +1,522 @@
+//! The loop and its queue of what will happen, by virtual time. One generator decides everything.
+//!
+//! Time jumps to the next happening. A walk has two parts: things go wrong; then everything is
+//! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`].
+
+mod misfortune;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use node::{Append, Effects, Input, Reply, Ticket};
+use paxos::wire::{decode_message, encode_message};
+use paxos::{Config, Configuration, Envelope, Event, Instant, NodeId, Rng, Slot, Timing};
+
+use crate::broken::Broken;
+use crate::check::{Checked, Checks, Wrong, durability, progress};
+use crate::faults::Weather;
+use crate::host::Host;
+use crate::network::Network;
+use crate::shape::Shape;
+use crate::trace::{Line, Trace};
+use crate::walk::{Options, Statistics};
+use crate::workload::{Heard, Workload};
+
+use misfortune::Mend;
+
+/// A whole cluster and its surroundings.
+#[derive(Debug)]
+pub struct World {
+    options: Options,
+    configuration: Configuration,
+    never_starting: BTreeSet<NodeId>,
+    now: Instant,
+    rng: Rng,
+    queue: BTreeMap<(Instant, u64), Happening>,
+    queued: u64,
+    hosts: BTreeMap<NodeId, Host>,
+    network: Network,
+    workload: Workload,
+    /// When everything was healed.
+    healed: Option<Instant>,
+    /// Per node of this life: how much of its history was looked at.
+    looked: BTreeMap<NodeId, (Slot, usize)>,
+    checks: Checks,
+    trace: Trace,
+    statistics: Statistics,
+    effects: Effects<()>,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Arrive { to: NodeId, bytes: Vec<u8> },
+    Synced { node: NodeId, life: u32 },
+    Wake { node: NodeId, life: u32 },
+    Ask { to: NodeId, appends: Vec<Append> },
+    Answer { ticket: Ticket, reply: Reply<()> },
+    Client(usize),
+    Misfortune,
+    Mend(Mend),
+    Heal,
+    Look,
+}
+
+/// How often a healed cluster is asked whether it has converged.
+const LOOK_US: u64 = 20_000;
+/// What a node sends to itself takes so long.
+const SELF_US: u64 = 5;
+/// A client that is waiting for nothing looks again after so long.
+const CLIENT_US: u64 = 50_000;
+/// Every so many steps the whole memory of an acceptor is compared with its records.
+const THOROUGH_EVERY: u64 = 64;
+
+impl World {
+    /// A world at its first moment.
+    ///
+    /// # Panics
+    /// If the shape is no valid configuration.
+    pub fn new(seed: u64, options: Options) -> World {
+        let configuration = options.shape.configuration().expect("the shape is a valid cluster");
+        let mut rng = Rng::new(seed);
+        let leaders: Vec<NodeId> = configuration.leaders().collect();
+        let workload = Workload::new(options.clients, options.requests, leaders, &mut rng);
+        let mut world = World {
+            never_starting: options.shape.never_starting(&configuration),
+            network: Network::new(options.faults.weather.clone()),
+            checks: Checks::new(&configuration),
+            hosts: hosts(&options, &configuration),
+            options,
+            configuration,
+            now: Instant(0),
+            rng,
+            queue: BTreeMap::new(),
+            queued: 0,
+            workload,
+            healed: None,
+            looked: BTreeMap::new(),
+            trace: Trace::new(),
+            statistics: Statistics::default(),
+            effects: Effects::default(),
+        };
+        let all: Vec<NodeId> = world.configuration.members().keys().copied().collect();
+        for node in all {
+            world.start(node);
+        }
+        for client in 0..world.workload.clients() {
+            world.after(0, Happening::Client(client));
+        }
+        world.after(0, Happening::Misfortune);
+        world.after(world.options.faults.lasts_us, Happening::Heal);
+        world
+    }
+
+    /// Until the cluster has converged, or something is wrong.
+    pub fn run(&mut self) -> Checked {
+        while let Some(((at, _), happening)) = self.queue.pop_first() {
+            self.now = at;
+            self.statistics.happenings += 1;
+            if self.statistics.happenings > progress::HAPPENINGS_MAX {
+                return Err(progress::late("too much happens in too little time".into()));
+            }
+            if self.happen(happening)? {
+                return Ok(());
+            }
+        }
+        unreachable!("a walk looks at itself until it ends");
+    }
+
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    pub fn into_statistics(mut self) -> Statistics {
+        self.statistics.slots = self.checks.agreement.slots();
+        self.statistics
+    }
+
+    fn after(&mut self, span_us: u64, happening: Happening) {
+        self.at(Instant(self.now.0 + span_us), happening);
+    }
+
+    fn at(&mut self, at: Instant, happening: Happening) {
+        self.queued += 1;
+        self.queue.insert((at.max(self.now), self.queued), happening);
+    }
+
+    /// Tells whether the walk is over.
+    fn happen(&mut self, happening: Happening) -> Result<bool, Wrong> {
+        if let Some(until) = self.stands_still(&happening) {
+            self.at(until, happening);
+            return Ok(false);
+        }
+        match happening {
+            Happening::Arrive { to, bytes } => self.arrive(to, &bytes)?,
+            Happening::Synced { node, life } => self.synced(node, life)?,
+            Happening::Wake { node, life } => self.wake(node, life)?,
+            Happening::Ask { to, appends } => self.ask(to, appends)?,
+            Happening::Answer { ticket, reply } => self.answer(ticket, &reply)?,
+            Happening::Client(client) => self.client(client),
+            Happening::Misfortune => self.misfortune()?,
+            Happening::Mend(mend) => self.mend(mend),
+            Happening::Heal => self.heal(),
+            Happening::Look => return self.look(),
+        }
+        Ok(false)
+    }
+
+    fn stands_still(&self, happening: &Happening) -> Option<Instant> {
+        let node = match happening {
+            Happening::Arrive { to, .. } | Happening::Ask { to, .. } => to,
+            Happening::Synced { node, .. } | Happening::Wake { node, .. } => node,
+            _ => return None,
+        };
+        let until = self.hosts[node].paused_until;
+        (until > self.now).then_some(until)
+    }
+
+    // ---- nodes ----
+
+    fn start(&mut self, id: NodeId) {
+        if self.never_starting.contains(&id) {
+            return;
+        }
+        let same_bits = self.options.broken == Some(Broken::SameIncarnation);
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        host.start(self.now, same_bits, &mut self.rng);
+        self.looked.insert(id, (Slot::FIRST, 0));
+        self.trace.note(self.now, Line::World(format!("{id} starts")), &id.0.to_le_bytes());
+        self.plan_wake(id);
+    }
+
+    fn plan_wake(&mut self, id: NodeId) {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let Some(deadline) = host.node.as_ref().and_then(node::Node::deadline) else {
+            return;
+        };
+        if host.wake.is_none_or(|planned| deadline < planned) {
+            host.wake = Some(deadline);
+            let life = host.life;
+            self.at(deadline, Happening::Wake { node: id, life });
+        }
+    }
+
+    fn wake(&mut self, id: NodeId, life: u32) -> Checked {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if host.life != life || host.wake.is_none_or(|planned| planned > self.now) {
+            return Ok(());
+        }
+        host.wake = None;
+        let deadline = host.node.as_ref().and_then(node::Node::deadline);
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.step(id, Input::Tick)
+        } else {
+            self.plan_wake(id);
+            Ok(())
+        }
+    }
+
+    fn arrive(&mut self, to: NodeId, bytes: &[u8]) -> Checked {
+        let host = &self.hosts[&to];
+        if host.node.is_none() || host.is_silent {
+            return Ok(());
+        }
+        let decoded = decode_message(host.configuration(), to, bytes);
+        let (from, message) = decoded.map_err(|error| Wrong {
+            promise: "wire",
+            what: format!("{to} cannot read what a correct node sent: {error}"),
+        })?;
+        let line = Line::Delivered { from, to, message: message.clone() };
+        self.trace.note(self.now, line, bytes);
+        self.statistics.delivered += 1;
+        self.step(to, Input::Message { from, message })
+    }
+
+    fn ask(&mut self, to: NodeId, appends: Vec<Append>) -> Checked {
+        let host = &self.hosts[&to];
+        if host.node.is_none() || host.is_silent {
+            return Ok(());
+        }
+        for append in &appends {
+            let (client, sequence) = (append.request.client.0[0], append.request.sequence);
+            let line = Line::Asked { node: to, client, sequence };
+            self.trace.note(self.now, line, append.request.command());
+        }
+        self.step(to, Input::Append(appends))
+    }
+
+    fn step(&mut self, id: NodeId, input: Input) -> Checked {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.clear();
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let writes = host.writes_in_flight();
+        let node = host.node.as_mut().expect("only a living node steps");
+        node.step(self.now, input, &mut effects);
+        let limits = &self.options.limits;
+        progress::bounded(id, node, &effects, writes, limits)?;
+        self.learned(id)?;
+        for event in effects.replica.events.drain(..) {
+            self.event(id, event)?;
+        }
+        for (ticket, reply) in effects.replies.drain(..) {
+            self.reply(id, ticket, reply);
+        }
+        for envelope in effects.replica.send.drain(..) {
+            self.post(id, envelope)?;
+        }
+        self.write(id, &mut effects)?;
+        self.plan_wake(id);
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn write(&mut self, id: NodeId, effects: &mut Effects<()>) -> Checked {
+        let mut write = std::mem::take(&mut effects.replica.write);
+        let thoroughly =
+            !write.records.is_empty() || self.statistics.happenings % THOROUGH_EVERY == 0;
+        if !write.is_empty() {
+            if self.options.broken == Some(Broken::SendsBeforeSync) {
+                for envelope in write.then_send.drain(..) {
+                    self.post(id, envelope)?;
+                }
+            }
+            let disk = &self.options.faults.disk;
+            let stalls = self.healed.is_none() && self.rng.below(1000) < disk.stall_permille;
+            let spread = disk.sync_us_max.saturating_sub(disk.sync_us_min);
+            let takes_us = if stalls {
+                disk.sync_us_max + self.rng.below(disk.stall_us_max)
+            } else {
+                disk.sync_us_min + self.rng.below(spread + 1)
+            };
+            let host = self.hosts.get_mut(&id).expect("a member has a host");
+            let done = host.write(self.now, write, takes_us);
+            let life = host.life;
+            self.at(done, Happening::Synced { node: id, life });
+        }
+        let host = &self.hosts[&id];
+        let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
+        durability::fold(id, host.expected(), memory, thoroughly)
+    }
+
+    fn synced(&mut self, id: NodeId, life: u32) -> Checked {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if host.life != life || host.node.is_none() {
+            return Ok(());
+        }
+        let Some((records, then_send)) = host.synced() else {
+            return Ok(());
+        };
+        for record in &records {
+            self.checks.agreement.durable(id, record)?;
+        }
+        let line = Line::Synced { node: id, records: records.len() };
+        self.trace.note(self.now, line, &id.0.to_le_bytes());
+        for envelope in then_send {
+            self.post(id, envelope)?;
+        }
+        Ok(())
+    }
+
+    /// What a node has newly learned and applied, as seen from outside.
+    fn learned(&mut self, id: NodeId) -> Checked {
+        let node = self.hosts[&id].node.as_ref().expect("only a living node learns");
+        let (before, entries_before) = self.looked[&id];
+        let mut at = before;
+        while at < node.replica().chosen() {
+            let values = node.replica().read(at, usize::MAX);
+            if values.is_empty() {
+                return Err(Wrong {
+                    promise: "agreement",
+                    what: format!("{id} says that slot {at} is chosen and does not know what"),
+                });
+            }
+            self.checks.agreement.learned(id, at, &values)?;
+            at = at.plus(values.count());
+        }
+        if at > before {
+            let entries = node.machine().entries();
+            let fresh = &entries[entries_before..];
+            self.checks.once.applied(id, fresh, &self.checks.agreement, &self.workload)?;
+            self.looked.insert(id, (at, entries.len()));
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, node: NodeId, event: Event) -> Checked {
+        *self.statistics.events.entry(event.name()).or_insert(0) += 1;
+        self.trace.note(self.now, Line::Event { node, event }, event.name().as_bytes());
+        match event {
+            Event::Conflict { slot } => Err(Wrong {
+                promise: "agreement",
+                what: format!("{node} has met two values for slot {slot}"),
+            }),
+            // Nobody lies here, so nobody may be taken for a liar.
+            Event::Declined { from, why } if self.options.broken.is_none() => Err(Wrong {
+                promise: "wire",
+                what: format!("{node} declines what {from} said: {why:?}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- messages ----
+
+    fn post(&mut self, from: NodeId, envelope: Envelope) -> Checked {
+        let host = &self.hosts[&from];
+        if host.is_silent {
+            return Ok(());
+        }
+        let Envelope { to, mut message } = envelope;
+        self.checks.wire.leaves(from, host.life, &message, host.durable())?;
+        *self.statistics.kinds.entry(message.kind().name()).or_insert(0) += 1;
+        let mut speakers = vec![from];
+        if let Some(broken) = self.options.broken {
+            speakers.extend(broken.twist(&self.configuration, from, &mut message, &mut self.rng));
+        }
+        for speaker in speakers {
+            let mut bytes = Vec::new();
+            encode_message(&self.configuration, speaker, to, &message, &mut bytes);
+            if from == to {
+                self.after(SELF_US, Happening::Arrive { to, bytes });
+                continue;
+            }
+            for at in self.network.carry(self.now, from, to, &mut self.rng) {
+                self.at(at, Happening::Arrive { to, bytes: bytes.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    // ---- clients ----
+
+    fn client(&mut self, client: usize) {
+        let (to, appends, next) = self.workload.look(self.now, client, &mut self.rng);
+        if !appends.is_empty()
+            && let Some(at) = self.network.carry_client(self.now, &mut self.rng)
+        {
+            self.at(at, Happening::Ask { to, appends });
+        }
+        let next = next.unwrap_or(Instant(self.now.0 + CLIENT_US));
+        self.at(next.min(Instant(self.now.0 + CLIENT_US)), Happening::Client(client));
+    }
+
+    fn reply(&mut self, node: NodeId, ticket: Ticket, reply: Reply<()>) {
+        if self.hosts[&node].is_silent {
+            return;
+        }
+        if let Some(at) = self.network.carry_client(self.now, &mut self.rng) {
+            self.at(at, Happening::Answer { ticket, reply });
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, reply: &Reply<()>) -> Checked {
+        if let Some((client, sequence)) = self.workload.whose(ticket) {
+            let client = u8::try_from(client + 1).expect("at most 255 clients");
+            let line = Line::Answered { client, sequence, reply: reply.clone() };
+            self.trace.note(self.now, line, reply_name(reply).as_bytes());
+        }
+        *self.statistics.replies.entry(reply_name(reply)).or_insert(0) += 1;
+        match self.workload.hear(self.now, ticket, reply, &mut self.rng) {
+            Heard::Late | Heard::Again => Ok(()),
+            Heard::Done(client, sequence, slot) => {
+                self.statistics.acknowledged += 1;
+                self.checks.once.acknowledged(client, sequence, slot)
+            }
+            Heard::Wrong(what) => Err(Wrong { promise: "once", what }),
+        }
+    }
+
+    // ---- the end ----
+
+    fn heal(&mut self) {
+        self.healed = Some(self.now);
+        self.network.heal(Weather::CALM);
+        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+        self.trace.note(self.now, Line::World("everything heals".into()), b"heal");
+        for id in all {
+            let host = self.hosts.get_mut(&id).expect("a member has a host");
+            host.is_silent = false;
+            host.paused_until = host.paused_until.min(self.now);
+            if host.node.is_none() {
+                self.revive(id);
+            }
+        }
+        self.after(LOOK_US, Happening::Look);
+    }
+
+    /// Whether it is over: every client answered, every learner with the same, whole history.
+    fn look(&mut self) -> Result<bool, Wrong> {
+        let healed = self.healed.expect("the world looks once it is healed");
+        let took_us = self.now.0 - healed.0;
+        let chosen = Slot(self.checks.agreement.slots());
+        let learners: Vec<NodeId> = self.configuration.learners().collect();
+        let living = |id: &NodeId| self.hosts[id].node.as_ref();
+        let prefixes: Vec<Slot> =
+            learners.iter().filter_map(living).map(|node| node.replica().chosen()).collect();
+        if self.workload.is_done() && prefixes.iter().all(|prefix| *prefix == chosen) {
+            self.statistics.converged_us = took_us;
+            for id in &learners {
+                if let Some(node) = living(id) {
+                    self.checks.once.whole(*id, node.machine().entries())?;
+                }
+            }
+            return Ok(true);
+        }
+        if took_us > progress::CONVERGES_US {
+            let open = self.workload.unanswered();
+            let parts: Vec<String> = self
+                .hosts
+                .values()
+                .filter_map(|host| {
+                    let replica = host.node.as_ref()?.replica();
+                    let (part, ballot) = (replica.part(), replica.ballot());
+                    Some(format!("{} {part:?} {ballot:?} {}", host.id(), replica.chosen()))
+                })
+                .collect();
+            return Err(progress::late(format!(
+                "{took_us} us after the healing {} slots are chosen, {} values are open; {parts:?}",
+                chosen,
+                open.len()
+            )));
+        }
+        self.after(LOOK_US, Happening::Look);
+        Ok(false)
+    }
+}
+
+fn hosts(options: &Options, configuration: &Configuration) -> BTreeMap<NodeId, Host> {
+    let apart = Shape { quorums: Some((2, 4)), ..options.shape.clone() };
+    let other = Shape { quorums: Some((4, 2)), ..options.shape.clone() };
+    let host = |id: &NodeId| {
+        let configuration = match options.broken {
+            Some(Broken::QuorumsApart) => {
+                let shape = if id.0 % 2 == 0 { &apart } else { &other };
+                shape.configuration().unwrap_or_else(|_| configuration.clone())
+            }
+            _ => configuration.clone(),
+        };
+        let config = Config {
+            node: *id,
+            incarnation: paxos::Incarnation(0),
+            configuration,
+            timing: Timing::default(),
+            limits: options.limits,
+            announce: options.announce,
+        };
+        (*id, Host::new(config))
+    };
+    configuration.members().keys().map(host).collect()
+}
+
+fn reply_name(reply: &Reply<()>) -> &'static str {
+    match reply {
+        Reply::Done { .. } => "done",
+        Reply::NotLeading { .. } => "not_leading",
+        Reply::Busy => "busy",
+        Reply::Unknown { .. } => "unknown",
+        Reply::Refused(_) => "refused",
+        Reply::TooLarge { .. } => "too_large",
+    }
+}
