@@ -37,8 +37,9 @@ enum State {
     Waiting(Instant),
     /// Has asked the acceptors; asks again then.
     Probing { quiet: Voters<Phase1>, active: bool, again: Instant },
-    /// Phase 1 is under way; it ends by itself.
-    Preparing,
+    /// Phase 1 is under way. It ends by itself, unless an acceptor that it needs has promised a
+    /// higher ballot: then another one starts.
+    Preparing { prepare: Option<Instant> },
     /// Leads. The next heartbeat is due then, and perhaps a new phase 1.
     Leading { heartbeat: Instant, prepare: Option<Instant> },
 }
@@ -76,7 +77,7 @@ impl Election {
         match &self.state {
             State::Waiting(until) => Some(*until),
             State::Probing { again, .. } => Some(*again),
-            State::Preparing => None,
+            State::Preparing { prepare } => *prepare,
             State::Leading { heartbeat, prepare } => {
                 Some(prepare.map_or(*heartbeat, |at| at.min(*heartbeat)))
             }
@@ -91,14 +92,18 @@ impl Election {
                 let spared = *active;
                 Some(self.probe(now, spared, rng))
             }
-            State::Leading { prepare: Some(at), .. } if *at <= now => Some(Due::Prepare),
+            State::Leading { prepare: Some(at), .. } | State::Preparing { prepare: Some(at) }
+                if *at <= now =>
+            {
+                Some(Due::Prepare)
+            }
             State::Leading { heartbeat, .. } if *heartbeat <= now => {
                 *heartbeat = now.plus(self.timing.heartbeat);
                 Some(Due::Heartbeat)
             }
             State::Waiting(_)
             | State::Probing { .. }
-            | State::Preparing
+            | State::Preparing { .. }
             | State::Leading { .. } => None,
         }
     }
@@ -153,7 +158,7 @@ impl Election {
 
     /// Phase 1 has begun.
     pub fn preparing(&mut self) {
-        self.state = State::Preparing;
+        self.state = State::Preparing { prepare: None };
     }
 
     /// Phase 1 is done: heartbeats are due at once.
@@ -163,11 +168,12 @@ impl Election {
         self.state = State::Leading { heartbeat: now, prepare: None };
     }
 
-    /// While leading: an acceptor went over to a higher ballot, a quorum did not. Move above it
-    /// soon, unless somebody is about to take over anyway.
+    /// While leading or preparing: an acceptor went over to a higher ballot, a quorum did not.
+    /// Move above it soon, unless somebody is about to take over anyway. The acceptor may be one
+    /// that a quorum needs, since others are down, and its ballot's leader may be gone.
     pub fn contested(&mut self, now: Instant, rng: &mut Rng) {
         let pause = self.pause(rng);
-        if let State::Leading { prepare, .. } = &mut self.state
+        if let State::Leading { prepare, .. } | State::Preparing { prepare } = &mut self.state
             && prepare.is_none()
         {
             self.lost = (self.lost + 1).min(LOST_MAX);
