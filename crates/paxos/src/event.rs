@@ -41,6 +41,12 @@ pub enum Event {
         /// The ballot that took it.
         by: Ballot,
     },
+    /// A slot was chosen to hold what our ballot did not propose there: a higher one has taken
+    /// over, and we lead no more.
+    Overtaken {
+        /// The first such slot.
+        slot: Slot,
+    },
     /// An acceptor refused a lower ballot.
     Rejected {
         /// The ballot refused.
@@ -109,6 +115,7 @@ impl Event {
             Event::Elected { .. } => "elected",
             Event::Contested { .. } => "contested",
             Event::Deposed { .. } => "deposed",
+            Event::Overtaken { .. } => "overtaken",
             Event::Rejected { .. } => "rejected",
             Event::SentAgain { .. } => "sent_again",
             Event::Fetched { .. } => "fetched",

@@ -321,16 +321,48 @@ impl Proposer {
         chosen.iter().filter_map(|at| leading.land(*at)).collect()
     }
 
-    /// Closes what the node has learned to be chosen by other means, below `prefix`.
-    pub fn settled(&mut self, prefix: Slot) {
-        if let State::Leading(leading) = &mut self.state {
-            let below = leading.flights.range(..prefix);
-            let known: Vec<Slot> =
-                below.filter(|(_, flight)| flight.run.end() <= prefix).map(|(at, _)| *at).collect();
-            for at in known {
-                leading.land(at);
-            }
+    /// Closes what the node has learned to be chosen by other means, below `prefix`. Gives back
+    /// the first slot that proves this ballot to be over, if there is one.
+    ///
+    /// Where a value was chosen that this ballot did not propose, and could not have adopted, a
+    /// higher ballot chose it, with a phase-1 quorum behind it. Going on to lead would be unsafe,
+    /// not only useless: a leader's word for its prefix is taken to mean its own proposals. The
+    /// smallest bad interleaving: ballot 1 proposes x in slot 0, to a learner only; ballot 2 has y
+    /// chosen there, and the leader of ballot 1 learns it; its heartbeat says that slot 0 is
+    /// chosen, and the learner, who has seen only x, believes x.
+    pub fn settled<'a>(
+        &mut self,
+        prefix: Slot,
+        chosen: impl Fn(Slot) -> Option<&'a Value>,
+    ) -> Option<Slot> {
+        let State::Leading(leading) = &mut self.state else {
+            return None;
+        };
+        let below = leading.flights.range(..prefix);
+        let proposed = below.flat_map(|(_, flight)| {
+            (flight.run.first.0..prefix.0).map(Slot).zip(flight.run.values.iter())
+        });
+        if let Some((slot, _)) =
+            proposed.into_iter().find(|(slot, value)| chosen(*slot) != Some(*value))
+        {
+            return Some(slot);
         }
+        let below = leading.flights.range(..prefix);
+        let known: Vec<Slot> =
+            below.filter(|(_, flight)| flight.run.end() <= prefix).map(|(at, _)| *at).collect();
+        for at in known {
+            leading.land(at);
+        }
+        if leading.next < prefix {
+            if leading.start < prefix {
+                // Nobody in our quorum had voted there.
+                return Some(leading.next.max(leading.start));
+            }
+            // What is chosen need not be proposed again.
+            leading.adopted.cut_below(prefix);
+            leading.next = prefix;
+        }
+        None
     }
 
     /// Runs in flight, in slot order, each with the acceptors that have not accepted it.

@@ -361,6 +361,8 @@ impl Replica {
             Promised::Elected { adopted, noops } => {
                 self.election.elected(ballot, now);
                 effects.events.push(Event::Elected { ballot, adopted, noops });
+                // The prefix may have moved since the Prepare.
+                self.settle(now, effects);
                 self.heartbeat(now, effects);
             }
             Promised::Behind(truncated) => {
@@ -488,7 +490,7 @@ impl Replica {
         self.learner.advance(&mut effects.chosen);
         let prefix = self.learner.prefix();
         if prefix > before {
-            self.proposer.settled(prefix);
+            self.settle(now, effects);
             if let Some(target) = self.catchup.progressed(now, prefix) {
                 self.fetch(target, effects);
             }
@@ -505,6 +507,16 @@ impl Replica {
             self.catchup.look(now, prefix, self.learner.has_hole());
         } else {
             self.catchup.look(now, Slot::LIMIT, false);
+        }
+    }
+
+    /// Tells the proposer what is chosen; it may find that it leads no more.
+    fn settle(&mut self, now: Instant, effects: &mut Effects) {
+        let learner = &self.learner;
+        if let Some(slot) = self.proposer.settled(learner.prefix(), |slot| learner.get(slot)) {
+            self.proposer.give_up();
+            self.election.deposed(now, &mut self.rng);
+            effects.events.push(Event::Overtaken { slot });
         }
     }
 
