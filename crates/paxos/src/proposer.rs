@@ -74,6 +74,9 @@ struct Leading {
     next: Slot,
     flights: BTreeMap<Slot, Flight>,
     bytes_in_flight: usize,
+    /// Own values of an earlier ballot that the quorum reported in their own slots. They are
+    /// proposed again as adopted ones; should this ballot lose them too, they are still ours.
+    introduced: Introduced,
     against: Voters<Phase2>,
 }
 
@@ -439,8 +442,10 @@ impl Proposer {
             State::Idle(introduced) => introduced,
             State::Preparing(preparing) => preparing.introduced,
             State::Leading(leading) => {
+                let mut introduced = leading.introduced;
                 let own = leading.flights.into_values().filter(|flight| flight.introduced);
-                own.flat_map(|flight| commands(&flight.run)).collect()
+                introduced.extend(own.flat_map(|flight| commands(&flight.run)));
+                introduced
             }
         }
     }
@@ -460,11 +465,10 @@ impl Proposer {
         };
         // An own value that the quorum reports in its own slot will be proposed again there. Any
         // other was not chosen and never can be in that slot, for a quorum has promised.
-        let lost = introduced
-            .into_iter()
-            .filter(|(slot, command)| !holds(votes.get(*slot).map(|(_, value)| value), command));
-        let lost: Vec<Command> = lost.map(|(_, command)| command).collect();
-        self.requeue(lost);
+        let reported = |slot: Slot| votes.get(slot).map(|(_, value)| value);
+        let (held, lost): (Introduced, Introduced) =
+            introduced.into_iter().partition(|(slot, command)| holds(reported(*slot), command));
+        self.requeue(lost.into_values().collect());
         let start = votes.end().max(from);
         let adopted = votes.slots();
         let noops = start.since(from) - adopted;
@@ -475,6 +479,7 @@ impl Proposer {
             next: from,
             flights: BTreeMap::new(),
             bytes_in_flight: 0,
+            introduced: held,
             against: Voters::default(),
         });
         Promised::Elected { adopted, noops }
@@ -499,6 +504,7 @@ impl Leading {
     fn land(&mut self, at: Slot) -> Option<Run> {
         let flight = self.flights.remove(&at)?;
         self.bytes_in_flight -= flight.run.values.bytes();
+        self.introduced.retain(|slot, _| *slot < at || *slot >= flight.run.end());
         Some(flight.run)
     }
 
