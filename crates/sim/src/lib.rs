@@ -23,7 +23,9 @@ mod workload;
 mod broken;
 mod check;
 mod trace;
+mod ancestor;
 
+pub use ancestor::{AncestorRow, ancestor_table};
 pub use broken::Broken;
 pub use faults::{DiskSpeed, Faults, Weather};
 pub use shape::Shape;

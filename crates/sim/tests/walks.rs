@@ -1,38 +1,90 @@
-//! Walks.
-use sim::*;
-#[test]
-fn hunt() {
-    let n: u64 = std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    let from: u64 = std::env::var("FROM").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+//! Walks over sound worlds: nothing is ever wrong, and one seed is one trace.
+
+use sim::{Options, Statistics, ancestor_table, walk};
+
+/// Walks from each test's own range of seeds, and fails with the first that breaks a promise.
+fn check(seeds: std::ops::Range<u64>) -> Statistics {
     let mut total = Statistics::default();
-    let mut shown = 0;
-    let mut bad = 0;
-    for seed in from..from + n {
+    for seed in seeds {
         let options = Options::drawn(seed);
-        match std::panic::catch_unwind(|| walk(seed, &options)) {
-            Ok(outcome) => {
-                total.add(&outcome.statistics);
-                if let Some(v) = outcome.violation {
-                    bad += 1;
-                    println!(
-                        "seed {seed} {:?} {:?} {}: {}",
-                        options.shape, options.announce, v.promise, v.what
-                    );
-                    if shown < 1 {
-                        shown += 1;
-                        println!("{v}");
-                    }
-                }
-            }
-            Err(e) => {
-                bad += 1;
-                let m = e
-                    .downcast_ref::<&str>()
-                    .map(|s| s.to_string())
-                    .or(e.downcast_ref::<String>().cloned());
-                println!("seed {seed} {:?} PANIC {m:?}", options.shape)
-            }
+        let outcome = walk(seed, &options);
+        if let Some(violation) = outcome.violation {
+            panic!("{violation}\n{options:?}");
         }
+        total.add(&outcome.statistics);
     }
-    println!("bad {bad}; {total:#?}");
+    total
+}
+
+#[test]
+fn a_thousand_walks_break_no_promise() {
+    check(0..1_000);
+}
+
+#[test]
+fn walks_that_once_broke_a_promise_break_none() {
+    // Two histories; a stopped leader; values that nobody answers for; a client told off wrongly.
+    for seed in [15_145, 235, 442, 463, 490, 14_034, 22_868, 1] {
+        check(seed..seed + 1);
+    }
+}
+
+#[test]
+fn everything_that_can_happen_happens() {
+    let total = check(1_000..1_600);
+    println!("{total:#?}");
+    // Not here: `behind` needs truncation, which nothing asks for yet; `declined` and `conflict`
+    // need a liar, and are violations; `overtaken` is too rare for so few walks.
+    let expected = [
+        "probed",
+        "campaign_spared",
+        "prepared",
+        "promised",
+        "elected",
+        "contested",
+        "deposed",
+        "rejected",
+        "sent_again",
+        "fetched",
+        "following",
+    ];
+    for event in expected {
+        assert!(total.events.contains_key(event), "{event} never happens");
+    }
+    for event in ["behind", "declined", "conflict"] {
+        assert!(!total.events.contains_key(event), "{event} happens in a sound world");
+    }
+    assert_eq!(total.kinds.len(), 13, "every kind of message is sent: {:?}", total.kinds);
+    for reply in ["done", "not_leading", "busy", "unknown"] {
+        assert!(total.replies.contains_key(reply), "nobody is answered {reply}");
+    }
+    assert!(total.crashes > 0);
+    assert!(total.misfortunes > 0);
+}
+
+#[test]
+fn a_leader_is_overtaken_in_some_walk() {
+    let overtaken =
+        |seed: u64| walk(seed, &Options::drawn(seed)).statistics.events.contains_key("overtaken");
+    assert!([144, 172, 235, 367, 442, 463, 490, 571, 15_145].into_iter().any(overtaken));
+}
+
+#[test]
+fn one_seed_is_one_trace() {
+    for seed in 0..40 {
+        let options = Options::drawn(seed);
+        assert_eq!(walk(seed, &options), walk(seed, &options), "seed {seed}");
+    }
+    let options = Options::drawn(0);
+    assert_ne!(walk(1, &options).trace_hash, walk(2, &options).trace_hash);
+}
+
+#[test]
+fn the_schedule_that_broke_the_ancestor_breaks_nothing() {
+    for row in ancestor_table(300) {
+        println!("{row:?}");
+        assert_eq!((row.two_values, row.learners_disagree, row.dead_nodes), (0, 0, 0), "{row:?}");
+        assert!(row.elections > 2 * row.runs, "both leaders lead in turn: {row:?}");
+        assert!(row.learned > row.runs, "values are chosen: {row:?}");
+    }
 }

@@ -1,0 +1,79 @@
+//! Each broken world is noticed, and by a checker whose promise it breaks.
+
+use std::collections::BTreeSet;
+use std::panic::catch_unwind;
+
+use sim::{Broken, Options, Shape, walk};
+
+/// What notices within so many walks: the names of the promises, or the core's own assertions.
+fn check(broken: Broken, seeds: u64) -> BTreeSet<&'static str> {
+    let mut noticed = BTreeSet::new();
+    for seed in 0..seeds {
+        let mut options = Options { broken: Some(broken), ..Options::drawn(seed) };
+        if broken == Broken::QuorumsApart {
+            options.shape = Shape::all().swap_remove(0);
+        }
+        match catch_unwind(|| walk(seed, &options).violation) {
+            Ok(None) => {}
+            Ok(Some(violation)) => drop(noticed.insert(violation.promise)),
+            Err(_) => drop(noticed.insert("assertion")),
+        }
+    }
+    noticed
+}
+
+fn noticed(broken: Broken, by: &str) {
+    let noticed = check(broken, 150);
+    println!("{broken:?} is noticed by {noticed:?}");
+    assert!(noticed.contains(by), "{broken:?}: {noticed:?}");
+}
+
+#[test]
+fn a_message_that_leaves_before_the_disk_has_it_is_noticed() {
+    noticed(Broken::SendsBeforeSync, "wire");
+}
+
+#[test]
+fn a_ballot_of_two_lives_is_noticed() {
+    noticed(Broken::SameIncarnation, "wire");
+}
+
+#[test]
+fn an_acceptor_that_forgets_a_part_is_noticed() {
+    noticed(Broken::Amnesia, "wire");
+}
+
+#[test]
+fn an_acceptor_that_forgets_everything_is_noticed() {
+    noticed(Broken::EmptyDisk, "wire");
+}
+
+#[test]
+fn a_twisted_value_is_noticed() {
+    noticed(Broken::TwistedAccept, "agreement");
+}
+
+#[test]
+fn a_vote_counted_for_another_acceptor_is_noticed() {
+    noticed(Broken::BorrowedVote, "agreement");
+}
+
+#[test]
+fn promises_that_hide_votes_are_noticed() {
+    noticed(Broken::HiddenVotes, "agreement");
+}
+
+#[test]
+fn quorums_that_do_not_meet_are_noticed() {
+    noticed(Broken::QuorumsApart, "agreement");
+}
+
+#[test]
+fn a_watermark_that_lies_is_noticed() {
+    noticed(Broken::LyingWatermark, "agreement");
+}
+
+#[test]
+fn a_false_teacher_is_noticed() {
+    noticed(Broken::FalseTeacher, "agreement");
+}
