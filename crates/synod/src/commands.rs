@@ -1,0 +1,28 @@
+//! One file a command.
+
+pub(crate) mod chaos;
+pub(crate) mod cluster;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod init;
+pub(crate) mod log;
+pub(crate) mod serve;
+mod version;
+
+use crate::cli::Command;
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command, output: &Output) -> Result<Exit, CliError> {
+    match command {
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Init(args) => init::run(&args, output),
+        Command::Serve(args) => serve::run(&args),
+        Command::Log(args) => log::run(args, output),
+        Command::Cluster(args) => cluster::run(&args, output),
+        Command::Chaos(args) => chaos::run(&args, output),
+        Command::Completions(args) => completions::run(&args, output),
+        Command::Version => output.show(version::report()),
+    }
+}

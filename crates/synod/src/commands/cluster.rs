@@ -1,0 +1,53 @@
+//! `synod cluster`: what the nodes see, and whether all is well.
+
+mod health;
+mod status;
+mod survey;
+
+use clap::{Args, Subcommand};
+
+use crate::endpoints::EndpointArgs;
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+
+pub(super) use survey::{Seen, survey};
+
+/// See what the nodes see; ask whether all is well
+#[derive(Debug, Args)]
+#[command(
+    subcommand_value_name = "COMMAND",
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = "Examples:
+  synod cluster status --config cluster/l1/synod.toml
+  synod cluster health -e 127.0.0.1:7201,127.0.0.1:7202")]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Show what each node sees
+    ///
+    /// A node that cannot be reached is a row like any other.
+    #[command(after_help = "Examples:
+  synod cluster status --config cluster/l1/synod.toml
+  synod cluster status -o json -e 127.0.0.1:7201,127.0.0.1:7202")]
+    Status(EndpointArgs),
+    /// Ask whether values can be chosen, and how much more may fail
+    ///
+    /// Exit codes: 0 healthy, 3 not healthy, 4 nothing reachable.
+    #[command(after_help = "Examples:
+  synod cluster health --config cluster/l1/synod.toml
+  synod cluster health --timeout 1s -o json -e 127.0.0.1:7201")]
+    Health(EndpointArgs),
+}
+
+pub(super) fn run(args: &ClusterArgs, output: &Output) -> Result<Exit, CliError> {
+    match &args.command {
+        ClusterCommand::Status(endpoints) => status::run(endpoints, output),
+        ClusterCommand::Health(endpoints) => health::run(endpoints, output),
+    }
+}

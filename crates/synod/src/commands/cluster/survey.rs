@@ -1,0 +1,28 @@
+//! Asks every node at once. A node that does not answer is a fact about it, not an error.
+
+use client::CallError;
+use client::proto::StatusResponse;
+use tokio::task::JoinSet;
+
+use crate::connection::Connection;
+
+/// What one endpoint said.
+pub(crate) struct Seen {
+    pub(crate) endpoint: String,
+    pub(crate) status: Result<StatusResponse, CallError>,
+}
+
+/// One answer an endpoint, in the order of the endpoints.
+pub(crate) async fn survey(connection: &Connection) -> Vec<Seen> {
+    let mut asked = JoinSet::new();
+    for (position, endpoint) in connection.endpoints.iter().cloned().enumerate() {
+        let client = connection.client.clone();
+        asked.spawn(async move {
+            let status = client.status(&endpoint).await;
+            (position, Seen { endpoint, status })
+        });
+    }
+    let mut seen = asked.join_all().await;
+    seen.sort_by_key(|(position, _)| *position);
+    seen.into_iter().map(|(_, seen)| seen).collect()
+}

@@ -1,0 +1,63 @@
+//! The one place where `serve` meets the server: from a configuration to an exit code.
+
+use std::time::Duration;
+
+use server::config::Config;
+use server::{End, Options, Server, Sockets};
+
+use crate::error::{CliError, Exit};
+
+/// How often a node is asked whether it still runs.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Runs until `stop`, then ends gracefully; or until the node ends by itself.
+pub(super) async fn run_server(
+    config: Config,
+    dev: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<Exit, CliError> {
+    let sockets = Sockets::bind(&config)?;
+    let server = Server::start(config, sockets, Options { dev, ..Options::default() })?;
+    tokio::select! {
+        () = stop => {}
+        () = ended(&server) => {}
+    }
+    verdict(server.stop().await)
+}
+
+async fn ended(server: &Server) {
+    while !server.has_ended() {
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn verdict(end: End) -> Result<Exit, CliError> {
+    match end {
+        End::Stopped => Ok(Exit::Done),
+        End::Disk(why) => {
+            Err(CliError::new("disk", Exit::Failed, format!("the disk failed: {why}"))
+                .hint("the node has stopped before saying anything that is not on the disk"))
+        }
+        End::Conflict(slot) => {
+            let message = format!("two values were chosen for slot {slot}: agreement is broken");
+            Err(CliError::new("conflict", Exit::Violation, message)
+                .hint("stop every node and keep all data directories: they hold the evidence"))
+        }
+        End::Panicked => Err(CliError::new("bug", Exit::Failed, "an assertion of the node failed")
+            .hint("this is a bug of Synod; the log says which assertion it was")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_exit_code() {
+        let exit = |end| verdict(end).map_or_else(|error| error.exit, |exit| exit);
+        assert_eq!(exit(End::Stopped), Exit::Done);
+        assert_eq!(exit(End::Disk("no space".into())), Exit::Failed);
+        assert_eq!(exit(End::Conflict(7)), Exit::Violation);
+        assert_eq!(exit(End::Panicked), Exit::Failed);
+    }
+}

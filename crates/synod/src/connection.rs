@@ -1,0 +1,140 @@
+//! The way from a command to the nodes: opens a client and words its errors.
+
+use std::time::Duration;
+
+use client::{AppendError, CallError, Client, Code, Options, OptionsError};
+
+use crate::endpoints::EndpointArgs;
+use crate::error::{CliError, Exit};
+
+/// A client, and the nodes that it was given.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) endpoints: Vec<String>,
+}
+
+/// How long a command waits for the history to answer, unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a node may take to say how it is. It asks nobody else, so this is long.
+const STATE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// For the history. Nothing is connected yet: the first call does that.
+pub(crate) fn open(args: &EndpointArgs, window: Option<usize>) -> Result<Connection, CliError> {
+    connect(args, TIMEOUT, window)
+}
+
+/// For asking nodes about themselves: one that is gone must not hold up the others' answers.
+pub(crate) fn open_for_states(args: &EndpointArgs) -> Result<Connection, CliError> {
+    connect(args, STATE_TIMEOUT, None)
+}
+
+fn connect(
+    args: &EndpointArgs,
+    timeout: Duration,
+    window: Option<usize>,
+) -> Result<Connection, CliError> {
+    let endpoints = args.resolve()?;
+    let defaults = Options::new(endpoints.clone());
+    let timeout = args.timeout.unwrap_or(timeout);
+    let window = window.unwrap_or(defaults.window);
+    let client = Client::new(Options { timeout, window, ..defaults })?;
+    Ok(Connection { client, endpoints })
+}
+
+impl From<OptionsError> for CliError {
+    fn from(error: OptionsError) -> CliError {
+        match error {
+            OptionsError::NoRandomness { .. } => {
+                CliError::new("no_randomness", Exit::Failed, error.to_string())
+            }
+            _ => CliError::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<AppendError> for CliError {
+    fn from(error: AppendError) -> CliError {
+        let message = error.to_string();
+        match error {
+            AppendError::Unknown { .. } => CliError::new("timeout", Exit::TimedOut, message)
+                .outcome_unknown()
+                .hint("the value may be in the history or not: `synod log read` tells"),
+            AppendError::NotProposed { .. } => {
+                CliError::new("no_quorum", Exit::Unreachable, message)
+                    .hint("`synod cluster health` says what is missing")
+            }
+            AppendError::Unreachable { .. } => unreachable(message),
+            AppendError::TooLarge { .. } => CliError::new("too_large", Exit::Usage, message),
+            AppendError::Refused { .. } => CliError::new("refused", Exit::Failed, message),
+            _ => CliError::new("stopped", Exit::TimedOut, message).outcome_unknown(),
+        }
+    }
+}
+
+impl From<CallError> for CliError {
+    fn from(error: CallError) -> CliError {
+        let message = error.to_string();
+        match error {
+            CallError::Unreachable { .. } => unreachable(message),
+            CallError::Failed { code, .. } => match code {
+                Code::PermissionDenied | Code::Unauthenticated => {
+                    CliError::new("denied", Exit::Denied, message)
+                }
+                Code::DataLoss => CliError::new("damaged", Exit::Damaged, message),
+                Code::DeadlineExceeded => {
+                    CliError::new("timeout", Exit::TimedOut, message).outcome_unknown()
+                }
+                _ => CliError::new("failed", Exit::Failed, message),
+            },
+            _ => CliError::new("failed", Exit::Failed, message),
+        }
+    }
+}
+
+fn unreachable(message: String) -> CliError {
+    CliError::new("unreachable", Exit::Unreachable, message)
+        .hint("is the node running? `synod cluster status` asks each of them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Outcome;
+
+    #[test]
+    fn a_timeout_is_unknown_and_never_failed() {
+        let error: CliError =
+            AppendError::Unknown { reason: "silence".into(), after: Duration::from_secs(5) }.into();
+        assert_eq!((error.code, error.exit), ("timeout", Exit::TimedOut));
+        assert_eq!(error.outcome, Outcome::Unknown);
+    }
+
+    #[test]
+    fn each_cause_has_its_exit_code() {
+        let reason = String::new;
+        let after = Duration::ZERO;
+        let append = |error: AppendError| CliError::from(error).exit;
+        assert_eq!(append(AppendError::Refused { reason: reason() }), Exit::Failed);
+        assert_eq!(append(AppendError::NotProposed { reason: reason(), after }), Exit::Unreachable);
+        assert_eq!(append(AppendError::TooLarge { bytes: 2, bytes_max: 1 }), Exit::Usage);
+        assert_eq!(
+            append(AppendError::Unreachable { tried: Vec::new(), last: reason() }),
+            Exit::Unreachable
+        );
+        let call = |code| {
+            CliError::from(CallError::Failed { endpoint: "a:1".into(), code, reason: reason() })
+                .exit
+        };
+        assert_eq!(call(Code::PermissionDenied), Exit::Denied);
+        assert_eq!(call(Code::DataLoss), Exit::Damaged);
+        assert_eq!(call(Code::DeadlineExceeded), Exit::TimedOut);
+        assert_eq!(call(Code::Internal), Exit::Failed);
+    }
+
+    #[test]
+    fn a_bad_endpoint_is_a_usage_error() {
+        let error = CliError::from(OptionsError::BadEndpoint { endpoint: "x".into() });
+        assert_eq!(error.exit, Exit::Usage);
+    }
+}
