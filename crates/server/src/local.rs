@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use paxos::{ClusterId, DiskId, NodeId};
+use paxos::{ClusterId, DiskId, NodeId, Rng};
 
 use crate::config::{Config, Node, Quorums, Role, Timing};
 use crate::data_dir;
@@ -58,7 +58,7 @@ impl Local {
                 nodes: nodes.clone(),
             };
             local.configs.insert(node.id, config.clone());
-            let server = Server::start(config, sockets, local.options.clone())?;
+            let server = Server::start(config, sockets, local.options_of(node.id))?;
             local.running.insert(node.id, server);
         }
         Ok(local)
@@ -115,9 +115,17 @@ impl Local {
             return Ok(());
         };
         let sockets = Sockets::bind(config)?;
-        let server = Server::start(config.clone(), sockets, self.options.clone())?;
+        let server = Server::start(config.clone(), sockets, self.options_of(node))?;
         self.running.insert(node, server);
         Ok(())
+    }
+
+    /// One seed for all would lose the first message of each.
+    fn options_of(&self, node: NodeId) -> Options {
+        let mut options = self.options.clone();
+        let seed = options.faults.seed;
+        options.faults.seed = seed.map(|seed| Rng::new(seed ^ u64::from(node.0)).draw());
+        options
     }
 
     /// Stops every node; tells of those that did not end as asked.

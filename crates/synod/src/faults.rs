@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use server::config::{format_duration, parse_duration};
+use server::transport::adversary::Faults;
 
 /// No message is held back longer; nodes refuse to do so.
 const DELAY_MAX: Duration = Duration::from_secs(10);
@@ -44,6 +45,19 @@ pub(crate) struct Delay {
 }
 
 impl NetworkArgs {
+    /// These faults, decided by a seed.
+    pub(crate) fn faults(&self, seed: u64) -> Faults {
+        Faults {
+            loss_ppm: self.loss.ppm,
+            duplicate_ppm: self.duplicate.ppm,
+            reorder: self.reorder,
+            delay_min: self.delay.min,
+            delay_max: self.delay.max,
+            seed: Some(seed),
+            ..Faults::default()
+        }
+    }
+
     /// The options that ask for these faults again, each with a space before it.
     pub(crate) fn to_options(&self) -> String {
         let mut options = String::new();

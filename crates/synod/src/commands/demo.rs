@@ -1,9 +1,11 @@
 //! `synod demo`: a cluster in this process, broken on purpose while it agrees.
 //!
-//! `args` says what is to happen, `story` tells what happens, `summary` says what came of it.
+//! `args` says what is to happen, `engine` makes it happen, `story` tells it, `compare` judges it,
+//! and `summary` says what came of it.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine asks for the rest"))]
 mod args;
+mod compare;
 mod engine;
 #[expect(dead_code, reason = "the engine tells the story")]
 mod story;

@@ -35,8 +35,6 @@ pub(crate) struct Summary {
     pub(crate) messages_sent: u64,
     /// Lost on purpose.
     pub(crate) messages_lost: u64,
-    /// Sent to acceptors that were dead.
-    pub(crate) messages_to_dead: u64,
     /// Of those sent, part of an election.
     pub(crate) phase1_messages: u64,
     /// Times that a journal was synced.
@@ -70,7 +68,6 @@ impl Summary {
             ("decisions_per_second", Value::Ratio(self.decisions_per_second)),
             ("messages_sent", Value::Count(self.messages_sent)),
             ("messages_lost", Value::Count(self.messages_lost)),
-            ("messages_to_dead", Value::Count(self.messages_to_dead)),
             ("phase1_messages", Value::Count(self.phase1_messages)),
             ("syncs", Value::Count(self.syncs)),
             ("disk_sync_p50", micros(self.disk_sync_p50)),
@@ -157,10 +154,9 @@ impl Summary {
 
     fn messages(&self) -> String {
         format!(
-            "{} messages, {} lost, {} sent to dead acceptors",
+            "{} messages, {} lost on purpose",
             grouped(self.messages_sent),
-            grouped(self.messages_lost),
-            grouped(self.messages_to_dead)
+            grouped(self.messages_lost)
         )
     }
 }
@@ -199,7 +195,6 @@ mod tests {
             decisions_per_second: 8460.2,
             messages_sent: 8442,
             messages_lost: 86,
-            messages_to_dead: 1921,
             phase1_messages: 10,
             syncs: 402,
             disk_sync_p50: Duration::from_micros(850),
@@ -223,7 +218,7 @@ mod tests {
             "\nAll 1,000 proposals chosen. Every learner has the same history (sha256 4be1…9c).\n  \
              118.2 ms from the first proposal to the last answer · 8,460 decisions/s · 31.0 ms to \
              start · 1.52 s in all\n  \
-             8,442 messages, 86 lost, 1,921 sent to dead acceptors · 10 were phase 1\n  \
+             8,442 messages, 86 lost on purpose · 10 were phase 1\n  \
              402 syncs of journals · this disk takes 850 us for one, 3.4 ms at worst (p99)\n\n\
              Again, with the same faults:  synod demo --seed 8302417\n"
         );
