@@ -58,10 +58,6 @@ impl Host {
         &self.config.configuration
     }
 
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// What the disk folds to.
     pub fn durable(&self) -> &Acceptor {
         &self.durable

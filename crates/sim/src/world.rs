@@ -275,7 +275,7 @@ impl World {
     fn write(&mut self, id: NodeId, effects: &mut Effects<()>) -> Checked {
         let mut write = std::mem::take(&mut effects.replica.write);
         let thoroughly =
-            !write.records.is_empty() || self.statistics.happenings % THOROUGH_EVERY == 0;
+            !write.records.is_empty() || self.statistics.happenings.is_multiple_of(THOROUGH_EVERY);
         if !write.is_empty() {
             if self.options.broken == Some(Broken::SendsBeforeSync) {
                 for envelope in write.then_send.drain(..) {
@@ -492,7 +492,7 @@ fn hosts(options: &Options, configuration: &Configuration) -> BTreeMap<NodeId, H
     let host = |id: &NodeId| {
         let configuration = match options.broken {
             Some(Broken::QuorumsApart) => {
-                let shape = if id.0 % 2 == 0 { &apart } else { &other };
+                let shape = if id.0.is_multiple_of(2) { &apart } else { &other };
                 shape.configuration().unwrap_or_else(|_| configuration.clone())
             }
             _ => configuration.clone(),

@@ -7,7 +7,7 @@
 //! - Accepted only what was sent in an Accept; one value a ballot and slot.
 //! - A ballot belongs to one life of one leader.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use paxos::acceptor::Acceptor;
 use paxos::{Ballot, Message, NodeId, Page, Run, Runs, Slot, Value};
@@ -20,7 +20,6 @@ pub struct Wire {
     acceptors: BTreeMap<NodeId, Said>,
     proposed: BTreeMap<(Ballot, Slot), Value>,
     owners: BTreeMap<Ballot, (NodeId, u32)>,
-    kinds: BTreeSet<&'static str>,
 }
 
 /// What one acceptor has said, in all its lives.
@@ -41,7 +40,6 @@ impl Wire {
         message: &Message,
         durable: &Acceptor,
     ) -> Checked {
-        self.kinds.insert(message.kind().name());
         let said = self.acceptors.entry(from).or_default();
         match message {
             Message::Prepare { ballot, .. }
@@ -88,11 +86,6 @@ impl Wire {
             | Message::Fetch { .. }
             | Message::Learned { .. } => Ok(()),
         }
-    }
-
-    /// The kinds of messages heard so far.
-    pub fn kinds(&self) -> &BTreeSet<&'static str> {
-        &self.kinds
     }
 
     fn owns(&mut self, from: NodeId, life: u32, ballot: Ballot) -> Checked {
