@@ -218,3 +218,22 @@ impl Election {
         step / 2 + rng.jitter(step * 2u32.pow(self.lost))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contested_campaign_is_tried_again() {
+        // Two of five acceptors are down and a third has promised the ballot of a leader that is
+        // gone: no quorum is left for ours, but none is lost that would depose us.
+        let mut rng = Rng::new(1);
+        let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
+        election.preparing();
+        assert_eq!(election.deadline(), None);
+        election.contested(Instant(1_000), &mut rng);
+        let at = election.deadline().expect("it does not wait for ever");
+        assert_eq!(election.due(Instant(at.0 - 1), &mut rng), None);
+        assert_eq!(election.due(at, &mut rng), Some(Due::Prepare));
+    }
+}
