@@ -60,20 +60,19 @@ impl NetworkArgs {
 
     /// The options that ask for these faults again, each with a space before it.
     pub(crate) fn to_options(&self) -> String {
-        let mut options = String::new();
-        for (name, share) in [("loss", self.loss), ("duplicate", self.duplicate)] {
-            if share.ppm > 0 {
-                options += &format!(" --{name} {}%", f64::from(share.ppm) / 10_000.0);
-            }
-        }
-        if self.delay != Delay::default() {
-            let (min, max) = (format_duration(self.delay.min), format_duration(self.delay.max));
-            options += &format!(" --delay {min}..{max}");
-        }
-        if self.reorder {
-            options += " --reorder";
-        }
-        options
+        let share = |name, share: Share| match share.ppm {
+            0 => String::new(),
+            ppm => format!(" --{name} {}%", f64::from(ppm) / 10_000.0),
+        };
+        let (min, max) = (format_duration(self.delay.min), format_duration(self.delay.max));
+        let delay = if self.delay.max.is_zero() {
+            String::new()
+        } else {
+            format!(" --delay {min}..{max}")
+        };
+        let reorder = if self.reorder { " --reorder" } else { "" };
+        let (loss, duplicate) = (share("loss", self.loss), share("duplicate", self.duplicate));
+        format!("{loss}{duplicate}{delay}{reorder}")
     }
 }
 

@@ -92,7 +92,7 @@ mod tests {
     fn a_list_has_aligned_columns() {
         assert_eq!(
             rendered(Format::Table, &list()),
-            "SLOT  VALUE     ALL ROLES\n7     val\\nue  leader, learner\n8     \\xff\n"
+            "SLOT  VALUE    ALL ROLES\n7     val\\nue  leader, learner\n8     \\xff\n"
         );
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedI64ValueParser;
 use server::config::NODES_MAX;
 
 use crate::error::{CliError, Exit};
@@ -70,8 +71,9 @@ pub(crate) struct DemoArgs {
     pub(crate) network: NetworkArgs,
 }
 
-fn count(least: i64) -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(least..=NODES_MAX as i64)
+fn count(least: i64) -> RangedI64ValueParser<u32> {
+    let most = i64::try_from(NODES_MAX).expect("a small constant");
+    RangedI64ValueParser::new().range(least..=most)
 }
 
 impl DemoArgs {
@@ -122,25 +124,19 @@ impl DemoArgs {
 
     /// The command that asks for the same again: same cluster, same faults.
     pub(crate) fn rerun(&self, seed: u64) -> String {
-        let mut command = format!("synod demo --seed {seed}");
         let counts = [
             ("proposals", self.proposals, 1000),
             ("leaders", self.leaders, 2),
             ("acceptors", self.acceptors, 5),
             ("fail", self.fail, 2),
         ];
-        for (name, count, default) in counts {
-            if count != default {
-                command += &format!(" --{name} {count}");
-            }
-        }
-        if let Some(input) = &self.input {
-            command += &format!(" --input {}", input.display());
-        }
-        if self.kill_leader {
-            command += " --kill-leader";
-        }
-        command + &self.network.to_options()
+        let changed = counts.into_iter().filter(|(_, count, default)| count != default);
+        let counts: String =
+            changed.map(|(name, count, _)| format!(" --{name} {count}")).collect();
+        let input = self.input.as_ref().map(|path| format!(" --input {}", path.display()));
+        let kill_leader = if self.kill_leader { " --kill-leader" } else { "" };
+        let (input, network) = (input.unwrap_or_default(), self.network.to_options());
+        format!("synod demo --seed {seed}{counts}{input}{kill_leader}{network}")
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct Story {
 
 /// Where and how sentences are said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about a place, not states")]
 struct Voice {
     is_silent: bool,
     to_stdout: bool,
@@ -232,14 +233,14 @@ fn sentence(event: StoryEvent, leaders: u32, has_unicode: bool) -> (Look, String
             )
         }
         StoryEvent::Takeover { leader, after, adopted, noops } => {
-            let mut text = format!("{} leads, {} ms later.", name(leader), milliseconds(after));
-            if let Some(adopted) = adopted {
-                text += &format!(" It proposes {} again that it found.", counted(adopted, "value"));
-            }
-            if let Some(noops) = noops.filter(|noops| *noops > 0) {
-                text += &format!(" {} closed by a no-op.", counted(noops, "slot"));
-            }
-            (Look::Leading, text)
+            let adopted = adopted.map_or_else(String::new, |adopted| {
+                format!(" It proposes {} again that it found.", counted(adopted, "value"))
+            });
+            let noops = noops.filter(|noops| *noops > 0).map_or_else(String::new, |noops| {
+                format!(" {} closed by a no-op.", counted(noops, "slot"))
+            });
+            let (leader, after) = (name(leader), milliseconds(after));
+            (Look::Leading, format!("{leader} leads, {after} ms later.{adopted}{noops}"))
         }
         StoryEvent::Restarted { node } => {
             (Look::Quiet, format!("{} runs again and catches up.", name(node)))

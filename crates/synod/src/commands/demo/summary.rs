@@ -118,12 +118,12 @@ impl Summary {
                 _ => format!("All {proposed} proposals chosen."),
             };
         }
-        let chosen = grouped(self.chosen);
-        let mut text = format!("{chosen} of {proposed} proposals chosen, {} lost", self.lost);
-        if self.repeated > 0 {
-            text += &format!(", {} repeated", self.repeated);
-        }
-        text + "."
+        let (chosen, lost) = (grouped(self.chosen), grouped(self.lost));
+        let repeated = match self.repeated {
+            0 => String::new(),
+            repeated => format!(", {} repeated", grouped(repeated)),
+        };
+        format!("{chosen} of {proposed} proposals chosen, {lost} lost{repeated}.")
     }
 
     fn histories(&self, has_unicode: bool) -> String {

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::RangedI64ValueParser;
 use paxos::NodeId;
 use server::config::{Config, NODES_MAX, Node, Quorums, Role, Timing};
 
@@ -15,11 +16,11 @@ use super::format::format_journal;
 use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 
-/// Clients' ports lie so far above the peers' ports.
+/// Clients' ports lie so far above the peers' ports. More than [`NODES_MAX`], or they would meet.
 const CLIENTS_ABOVE_PEERS: u16 = 100;
 
-/// The highest base from which the last node's port is still a port.
-const BASE_PORT_MAX: u16 = u16::MAX - CLIENTS_ABOVE_PEERS - NODES_MAX as u16;
+/// The highest base from which every node's ports are ports.
+const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
 
 /// Write the files that a new cluster starts from: a directory a node
 ///
@@ -60,7 +61,7 @@ pub(super) struct InitClusterArgs {
         long,
         value_name = "PORT",
         default_value_t = 7100,
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(BASE_PORT_MAX))
+        value_parser = clap::value_parser!(u16).range(1..=BASE_PORT_MAX)
     )]
     base_port: u16,
 }
@@ -82,8 +83,8 @@ pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliEr
     output.show(report(&args.dir, &places))
 }
 
-fn count() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=NODES_MAX as i64)
+fn count() -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(1..=i64::try_from(NODES_MAX).expect("a small constant"))
 }
 
 fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
