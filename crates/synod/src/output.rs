@@ -63,6 +63,7 @@ pub(crate) struct OutputArgs {
 
 /// The decided way of printing.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about a place, not states")]
 pub(crate) struct Output {
     format: Format,
     has_colour: bool,

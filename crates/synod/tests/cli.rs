@@ -14,24 +14,24 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 fn synod(arguments: &[&str]) -> Output {
-    command(arguments).output().unwrap()
+    command(arguments).output().expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    std::str::from_utf8(bytes).expect("text")
 }
 
 /// The one JSON object on stderr; stdout must be empty.
 fn envelope(output: &Output) -> Value {
     assert_eq!(text(&output.stdout), "");
-    let document: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let document: Value = serde_json::from_slice(&output.stderr).expect("one JSON document");
     document["error"].clone()
 }
 
 /// An address of this machine at which nothing listens.
 fn nobody() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
 }
 
 #[test]

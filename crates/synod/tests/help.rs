@@ -39,9 +39,9 @@ fn help(command: &str, flag: &str) -> String {
         .env_remove("SYNOD_CONFIG")
         .env("COLUMNS", "100")
         .output()
-        .unwrap();
+        .expect("the binary runs");
     assert!(output.status.success(), "{command} {flag}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("text")
 }
 
 #[test]

@@ -20,11 +20,11 @@ impl Table {
 /// How wide each column must be, in characters.
 pub(super) fn widths(shape: &Shape, rows: &[Vec<Value>]) -> Vec<usize> {
     let width = |text: &str| text.chars().count();
-    let columns = shape.columns.iter().enumerate();
     if shape.rows.is_none() {
-        let names = columns.map(|(_, column)| width(&name(column)));
+        let names = shape.columns.iter().map(|column| width(&name(column)));
         return vec![names.max().unwrap_or(0)];
     }
+    let columns = shape.columns.iter().enumerate();
     columns
         .map(|(index, column)| {
             let cells = rows.iter().map(|row| width(&cell(&row[index])));

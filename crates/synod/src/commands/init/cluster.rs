@@ -2,7 +2,6 @@
 //!
 //! Identities are drawn here, once. What is in the directories is all that nodes start from.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -109,7 +108,7 @@ fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
         let port = args.base_port + id;
         let node = Node {
             id: NodeId(id.into()),
-            roles: BTreeSet::from_iter(roles.iter().copied()),
+            roles: roles.iter().copied().collect(),
             disk,
             peers: SocketAddr::new(args.host, port),
             clients: SocketAddr::new(args.host, port + CLIENTS_ABOVE_PEERS),

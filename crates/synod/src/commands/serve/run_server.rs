@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn each_end_has_its_exit_code() {
-        let exit = |end| verdict(end).map_or_else(|error| error.exit, |exit| exit);
+        let exit = |end| verdict(end).unwrap_or_else(|error| error.exit);
         assert_eq!(exit(End::Stopped), Exit::Done);
         assert_eq!(exit(End::Disk("no space".into())), Exit::Failed);
         assert_eq!(exit(End::Conflict(7)), Exit::Violation);
