@@ -161,11 +161,11 @@ impl Election {
         self.state = State::Preparing { prepare: None };
     }
 
-    /// Phase 1 is done: heartbeats are due at once.
+    /// Phase 1 is done. The caller sends the first heartbeat at once.
     pub fn elected(&mut self, ballot: Ballot, now: Instant) {
         self.followed = Some((ballot, now));
         self.lost = 0;
-        self.state = State::Leading { heartbeat: now, prepare: None };
+        self.state = State::Leading { heartbeat: now.plus(self.timing.heartbeat), prepare: None };
     }
 
     /// While leading or preparing: an acceptor went over to a higher ballot, a quorum did not.

@@ -31,7 +31,6 @@ pub struct Learner {
     chosen: Runs,
     /// Proposals at and above the prefix, per slot that of the highest ballot.
     seen: Runs,
-    seen_bytes: usize,
     tally: Tally,
     ahead_slots_max: u64,
     ahead_bytes_max: usize,
@@ -53,7 +52,6 @@ impl Learner {
             prefix: Slot::FIRST,
             chosen: Runs::default(),
             seen: Runs::default(),
-            seen_bytes: 0,
             tally: Tally::default(),
             ahead_slots_max: limits.ahead_slots_max,
             ahead_bytes_max: limits.ahead_bytes_max,
@@ -102,10 +100,9 @@ impl Learner {
         }
         if !self.seen.covers(run.ballot, first, end) {
             let bytes = run.values.bytes();
-            if self.seen_bytes + bytes > self.ahead_bytes_max {
+            if self.seen.bytes() + bytes > self.ahead_bytes_max {
                 return Ok(());
             }
-            self.seen_bytes += bytes;
             self.seen.merge(&run);
         }
         self.settle(configuration, first, end)
@@ -174,7 +171,6 @@ impl Learner {
         if self.prefix > before {
             self.seen.cut_below(self.prefix);
             self.tally.cut_below(self.prefix);
-            self.seen_bytes = self.seen.iter().map(|run| run.values.bytes()).sum();
         }
     }
 
@@ -314,7 +310,7 @@ mod tests {
         for round in 1..100 {
             learner.see(&configuration, &run(round, 0, b"abc")).unwrap();
         }
-        assert!(learner.seen_bytes <= 3);
+        assert!(learner.seen.bytes() <= 3);
         learner.count(&configuration, NodeId(3), ballot(1), Slot(0), Slot(1 << 40)).unwrap();
         assert!(learner.tally.chosen(&configuration, Slot(4), Slot::LIMIT).is_empty());
     }

@@ -59,7 +59,8 @@ impl Replica {
     /// order; other roles have none.
     ///
     /// # Panics
-    /// If `config.node` is not a member of `config.configuration`.
+    /// If `config.node` is not a member of `config.configuration`, or if more slots may be in flight
+    /// than a learner keeps ahead of its prefix.
     pub fn recover(
         config: Config,
         records: impl IntoIterator<Item = Record>,
@@ -68,6 +69,10 @@ impl Replica {
     ) -> Replica {
         let roles = config.configuration.roles(config.node);
         assert!(roles.acceptor || roles.learns(), "a replica is a member of its configuration");
+        assert!(
+            config.limits.slots_in_flight_max <= config.limits.ahead_slots_max,
+            "a leader keeps what it has proposed"
+        );
         let mut acceptor = Acceptor::default();
         for record in records {
             acceptor.apply(&record);
@@ -135,7 +140,8 @@ impl Replica {
     pub fn leader(&self, now: Instant) -> Option<NodeId> {
         match self.proposer.leading() {
             Some(_) => Some(self.config.node),
-            None => self.election.leader(now),
+            // It may have been this node a moment ago.
+            None => self.election.leader(now).filter(|leader| *leader != self.config.node),
         }
     }
 
@@ -403,7 +409,7 @@ impl Replica {
         let too_large: Vec<Command> = too_large.collect();
         refuse(too_large, RefusalReason::TooLarge { bytes_max }, effects);
         if self.proposer.ballot().is_none() {
-            let leader = self.election.leader(now);
+            let leader = self.leader(now);
             refuse(commands, RefusalReason::NotLeading { leader }, effects);
             return;
         }

@@ -46,6 +46,8 @@ impl Run {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Runs {
     by_first: BTreeMap<Slot, Run>,
+    /// The bytes of all values.
+    bytes: usize,
 }
 
 impl Runs {
@@ -65,7 +67,7 @@ impl Runs {
                 self.insert(run.clip(open, known.first));
                 open = known.end();
             } else {
-                self.by_first.remove(&known.first);
+                self.remove(known.first);
                 self.insert(known.clip(known.first, run.first));
                 self.insert(known.clip(end, known.end()));
             }
@@ -117,15 +119,13 @@ impl Runs {
 
     /// Forgets every slot below.
     pub fn cut_below(&mut self, slot: Slot) {
-        while let Some(entry) = self.by_first.first_entry() {
-            if *entry.key() >= slot {
+        while let Some((&first, run)) = self.by_first.first_key_value() {
+            if first >= slot {
                 break;
             }
-            let run = entry.remove();
-            self.insert(run.clip(slot, run.end()));
-            if run.end() >= slot {
-                break;
-            }
+            let rest = run.clip(slot, run.end());
+            self.remove(first);
+            self.insert(rest);
         }
     }
 
@@ -144,8 +144,19 @@ impl Runs {
         self.iter().map(|run| run.values.count()).sum()
     }
 
+    /// How many bytes of clients' values it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn remove(&mut self, first: Slot) {
+        let run = self.by_first.remove(&first);
+        self.bytes -= run.map_or(0, |run| run.values.bytes());
+    }
+
     fn insert(&mut self, run: Run) {
         if !run.is_empty() {
+            self.bytes += run.values.bytes();
             self.by_first.insert(run.first, run);
         }
     }
@@ -205,6 +216,7 @@ mod tests {
                 assert_eq!(known, expected, "slot {slot}");
             }
             assert_eq!(runs.slots(), plain.len() as u64);
+            assert_eq!(runs.bytes(), plain.len(), "a byte each");
             let mut end = Slot::FIRST;
             for known in runs.iter() {
                 assert!(known.first >= end, "runs overlap");

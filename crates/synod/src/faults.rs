@@ -65,11 +65,8 @@ impl NetworkArgs {
             ppm => format!(" --{name} {}%", f64::from(ppm) / 10_000.0),
         };
         let (min, max) = (format_duration(self.delay.min), format_duration(self.delay.max));
-        let delay = if self.delay.max.is_zero() {
-            String::new()
-        } else {
-            format!(" --delay {min}..{max}")
-        };
+        let delay =
+            if self.delay.max.is_zero() { String::new() } else { format!(" --delay {min}..{max}") };
         let reorder = if self.reorder { " --reorder" } else { "" };
         let (loss, duplicate) = (share("loss", self.loss), share("duplicate", self.duplicate));
         format!("{loss}{duplicate}{delay}{reorder}")

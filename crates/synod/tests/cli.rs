@@ -119,8 +119,7 @@ fn an_acceptor_without_its_journal_does_not_run() {
     let dir = root.path().join("c");
     let port = nobody().rsplit_once(':').unwrap().1.parse::<u16>().unwrap().min(60_000).to_string();
     let dir_text = dir.to_str().unwrap();
-    let made =
-        synod(&["init", "cluster", "--nodes", "1", "--dir", dir_text, "--base-port", &port]);
+    let made = synod(&["init", "cluster", "--nodes", "1", "--dir", dir_text, "--base-port", &port]);
     assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
     let data = dir.join("n1/data");
     std::fs::remove_dir_all(&data).unwrap();

@@ -169,7 +169,7 @@ async fn round() {
         }
     }
     let end = slots.keys().next_back().expect("values") + 1;
-    for leader in 0..LEADERS.len() {
+    for (leader, name) in LEADERS.iter().enumerate() {
         let history = cluster.history(leader, end).await;
         let found: BTreeMap<u64, u32> = history
             .iter()
@@ -178,8 +178,8 @@ async fn round() {
                 (entry.slot, u32::from_le_bytes(number))
             })
             .collect();
-        assert_eq!(history.len(), slots.len(), "lost or repeated at {}", LEADERS[leader]);
-        assert_eq!(found, slots, "{}", LEADERS[leader]);
+        assert_eq!(history.len(), slots.len(), "lost or repeated at {name}");
+        assert_eq!(found, slots, "{name}");
     }
 }
 

@@ -3,13 +3,10 @@
 //! `args` says what is to happen, `engine` makes it happen, `story` tells it, `compare` judges it,
 //! and `summary` says what came of it.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine asks for the rest"))]
 mod args;
 mod compare;
 mod engine;
-#[expect(dead_code, reason = "the engine tells the story")]
 mod story;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine sums up"))]
 mod summary;
 
 use crate::error::{CliError, Exit};

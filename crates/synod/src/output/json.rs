@@ -76,9 +76,10 @@ fn members(shape: &Shape, row: &[Value]) -> Vec<String> {
             Value::List(items) => members.push(member(key, json!(items))),
             Value::Absent => members.push(member(key, json!(null))),
             Value::Micros(us) => {
-                let duration = std::time::Duration::from_micros(*us);
+                // One division: three digits behind the point, and no more.
+                let ms = std::time::Duration::from_millis(*us).as_secs_f64();
                 members.push(member(&format!("{key}_us"), json!(us)));
-                members.push(member(&format!("{key}_ms"), json!(duration.as_secs_f64() * 1e3)));
+                members.push(member(&format!("{key}_ms"), json!(ms)));
             }
             Value::Bytes(bytes) => {
                 let (text, encoding) = encoded(bytes);

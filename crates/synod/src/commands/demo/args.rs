@@ -131,8 +131,7 @@ impl DemoArgs {
             ("fail", self.fail, 2),
         ];
         let changed = counts.into_iter().filter(|(_, count, default)| count != default);
-        let counts: String =
-            changed.map(|(name, count, _)| format!(" --{name} {count}")).collect();
+        let counts: String = changed.map(|(name, count, _)| format!(" --{name} {count}")).collect();
         let input = self.input.as_ref().map(|path| format!(" --input {}", path.display()));
         let kill_leader = if self.kill_leader { " --kill-leader" } else { "" };
         let (input, network) = (input.unwrap_or_default(), self.network.to_options());

@@ -139,7 +139,7 @@ async fn show(
         takeover: burst.takeover,
         startup,
         total: origin.elapsed(),
-        decisions_per_second: total as f64 / burst.chosen_in.as_secs_f64(),
+        decisions_per_second: per_second(total, burst.chosen_in),
         messages_sent: counters.sum(|name| name.starts_with("sent_")),
         messages_lost: counters.sum(|name| name == "network_lost"),
         phase1_messages: counters.sum(|name| PHASE1.contains(&name)),
@@ -325,6 +325,13 @@ fn sync_latency(directory: &Path) -> Result<(Duration, Duration), CliError> {
     samples.sort_unstable();
     let at = |percent: usize| samples[(samples.len() - 1) * percent / 100];
     Ok((at(50), at(99)))
+}
+
+/// To a tenth.
+fn per_second(count: u64, time: Duration) -> f64 {
+    let micros = time.as_micros().max(1);
+    let tenths = u128::from(count) * 10_000_000 / micros;
+    u32::try_from(tenths).map_or(f64::from(u32::MAX), f64::from) / 10.0
 }
 
 fn failed(error: impl std::error::Error) -> CliError {
