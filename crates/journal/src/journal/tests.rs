@@ -1,0 +1,251 @@
+//! One test a rule of the writer: what is durable when, in which file, and what a failure leaves.
+//!
+//! Long random lives are in `tests/crashes.rs`, damage to durable bytes in `tests/rot.rs`.
+
+use super::*;
+use crate::disk::DiskErrorKind;
+use crate::faulty::{Fault, FaultyDisk};
+use alloc::vec;
+
+const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
+const SMALL: Options = Options { segment_bytes: 2 * SECTOR_BYTES };
+
+/// Opens a journal and returns it with the first byte of each frame.
+fn open(disk: FaultyDisk) -> (Journal<FaultyDisk>, Vec<u8>) {
+    let mut seen = Vec::new();
+    let (journal, _) =
+        Journal::open(disk, IDENTITY, SMALL, |_, frame| seen.push(frame[0])).unwrap();
+    (journal, seen)
+}
+
+fn fresh() -> Journal<FaultyDisk> {
+    let mut disk = FaultyDisk::new(1);
+    Journal::format(&mut disk, IDENTITY).unwrap();
+    open(disk).0
+}
+
+fn crashed(journal: Journal<FaultyDisk>) -> FaultyDisk {
+    let mut disk = journal.into_disk();
+    disk.crash();
+    disk
+}
+
+/// Fills the small first segment, so that the next frame begins segment 2.
+fn fill_first_segment(journal: &mut Journal<FaultyDisk>) {
+    let room = journal.capacity() - journal.written - journal.buffer.len();
+    journal.append(&vec![b'f'; room - 64]).unwrap();
+    journal.sync().unwrap();
+    assert_eq!(journal.live.len(), 1);
+}
+
+#[test]
+fn what_sync_acknowledged_survives_a_crash() {
+    let mut journal = fresh();
+    assert_eq!(journal.append(b"a"), Ok(Sequence(0)));
+    assert_eq!(journal.append(b"b"), Ok(Sequence(1)));
+    assert_eq!(journal.durable(), Sequence(0));
+    assert_eq!(journal.sync(), Ok(Sequence(2)));
+    let (journal, seen) = open(crashed(journal));
+    assert_eq!(seen, b"ab");
+    assert_eq!((journal.durable(), journal.next()), (Sequence(2), Sequence(2)));
+}
+
+#[test]
+fn a_batch_is_one_write_and_one_sync() {
+    let mut journal = fresh();
+    let before = journal.disk.operations();
+    for _ in 0..100 {
+        journal.append(b"frame").unwrap();
+    }
+    journal.sync().unwrap();
+    journal.sync().unwrap();
+    assert_eq!(journal.disk.operations() - before, 2);
+}
+
+#[test]
+fn durable_sectors_are_never_written_again() {
+    let mut journal = fresh();
+    for _ in 0..3 {
+        let start = journal.written;
+        journal.append(b"frame").unwrap();
+        journal.sync().unwrap();
+        assert_eq!(journal.written, start + SECTOR_BYTES);
+    }
+}
+
+#[test]
+fn a_frame_that_is_too_long_is_refused_and_harms_nothing() {
+    let mut journal = fresh();
+    let bytes = FRAME_BYTES_MAX + 1;
+    assert_eq!(journal.append(&vec![0; bytes]), Err(AppendError::TooLong { bytes }));
+    assert_eq!(journal.append(b"a"), Ok(Sequence(0)));
+    assert_eq!(journal.sync(), Ok(Sequence(1)));
+}
+
+#[test]
+fn the_largest_frame_gets_a_segment_of_its_own() {
+    let mut journal = fresh();
+    journal.prepare().unwrap();
+    journal.append(&vec![b'l'; FRAME_BYTES_MAX]).unwrap();
+    journal.append(b"after").unwrap();
+    journal.sync().unwrap();
+    assert_eq!(journal.live.len(), 2);
+    assert_eq!(open(crashed(journal)).1, b"la");
+}
+
+#[test]
+fn the_old_segment_is_durable_before_the_new_one_is_written() {
+    let mut journal = fresh();
+    fill_first_segment(&mut journal);
+    assert_eq!(journal.append(b"s"), Ok(Sequence(1)));
+    assert_eq!(journal.append(&[b't'; SECTOR_BYTES / 2]), Ok(Sequence(2)));
+    assert_eq!(journal.durable(), Sequence(1));
+    assert_eq!(journal.append(&[b'u'; SECTOR_BYTES / 2]), Ok(Sequence(3)));
+    assert_eq!(journal.durable(), Sequence(3), "leaving segment 2 made it durable");
+    assert_eq!(journal.live.len(), 3);
+    journal.sync().unwrap();
+    assert_eq!(open(crashed(journal)).1, b"fstu");
+}
+
+#[test]
+fn every_failed_operation_poisons() {
+    for operation in 0..4 {
+        for fault in [Fault::Fail, Fault::Full, Fault::SyncDrops] {
+            let mut journal = fresh();
+            fill_first_segment(&mut journal);
+            let now = journal.disk.operations();
+            journal.disk.schedule(now + operation, fault);
+            // A new segment, a write and a sync to it, and the next segment.
+            let first = (0..3).find_map(|_| journal.append(&[b'y'; SECTOR_BYTES / 2]).err());
+            let Some(AppendError::Disk(error)) = first else {
+                panic!("operation {operation} fails with {fault:?}: {first:?}");
+            };
+            if fault == Fault::Full {
+                assert_eq!(error.kind, DiskErrorKind::Full);
+            }
+            assert_eq!(journal.sync(), Err(error.clone()));
+            assert_eq!(journal.append(b"z"), Err(AppendError::Disk(error.clone())));
+            assert_eq!(journal.cut(Sequence(1)), Err(error.clone()));
+            assert_eq!(journal.prepare(), Err(error.clone()));
+            assert_eq!(journal.replay(Sequence(0), |_, _| {}), Err(OpenError::Disk(error)));
+        }
+    }
+}
+
+#[test]
+fn a_format_never_overwrites() {
+    let mut disk = fresh().into_disk();
+    let error = FormatError::NotEmpty { segment: FIRST_SEGMENT };
+    assert_eq!(Journal::format(&mut disk, IDENTITY), Err(error));
+}
+
+#[test]
+fn a_format_cut_short_leaves_nothing_or_everything() {
+    for seed in 0..20 {
+        for operation in 0..4 {
+            let mut disk = FaultyDisk::new(seed);
+            disk.schedule(operation, Fault::PowerCut);
+            Journal::format(&mut disk, IDENTITY).unwrap_err();
+            disk.crash();
+            match Journal::open(disk.clone(), IDENTITY, SMALL, |_, _| {}) {
+                Ok(_) => assert_eq!(operation, 3, "only the rename makes a journal"),
+                Err(error) => {
+                    assert_eq!(error, OpenError::Empty);
+                    Journal::format(&mut disk, IDENTITY).unwrap();
+                    open(disk);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_read_after_the_death_of_the_process_alone_are_durable() {
+    for seed in 0..20 {
+        let mut disk = FaultyDisk::new(seed);
+        Journal::format(&mut disk, IDENTITY).unwrap();
+        let mut journal = open(disk).0;
+        journal.append(b"a").unwrap();
+        let sync = journal.disk.operations() + 1;
+        journal.disk.schedule(sync, Fault::Fail);
+        journal.sync().unwrap_err();
+        let (journal, seen) = open(journal.into_disk());
+        assert_eq!(seen, b"a");
+        assert_eq!(open(crashed(journal)).1, b"a");
+    }
+}
+
+#[test]
+fn a_cut_drops_whole_segments_and_keeps_two_files() {
+    let mut journal = fresh();
+    for _ in 0..40 {
+        journal.append(&[b'x'; SECTOR_BYTES / 2]).unwrap();
+        journal.sync().unwrap();
+    }
+    let before = journal.file_bytes();
+    journal.cut(Sequence(0)).unwrap();
+    assert_eq!((journal.first(), journal.file_bytes()), (Sequence(0), before));
+    journal.cut(Sequence(30)).unwrap();
+    assert_eq!(journal.first(), Sequence(30));
+    assert_eq!(journal.spares, SPARES_MAX);
+    journal.cut(Sequence(u64::MAX)).unwrap();
+    assert_eq!((journal.first(), journal.live.len()), (Sequence(39), 1));
+    let (journal, seen) = open(crashed(journal));
+    assert_eq!((seen.len(), journal.first()), (1, Sequence(39)));
+}
+
+#[test]
+fn a_spare_is_used_instead_of_a_new_file() {
+    let mut journal = fresh();
+    fill_first_segment(&mut journal);
+    journal.prepare().unwrap();
+    let before = journal.disk.operations();
+    journal.prepare().unwrap();
+    assert_eq!(journal.disk.operations(), before, "one spare is enough");
+    journal.append(&[b'x'; SECTOR_BYTES / 2]).unwrap();
+    journal.sync().unwrap();
+    assert_eq!(journal.disk.operations() - before, 2);
+}
+
+#[test]
+fn a_segment_never_goes_before_the_next_ones_header_is_on_disk() {
+    for seed in 0..20 {
+        let mut journal = fresh();
+        fill_first_segment(&mut journal);
+        journal.append(&[b'x'; 128]).unwrap();
+        assert_eq!(journal.live.len(), 2);
+        journal.cut(Sequence(1)).unwrap();
+        let mut disk = journal.into_disk();
+        (0..seed).for_each(|_| disk.crash());
+        disk.crash();
+        assert_eq!(open(disk).1, b"x");
+    }
+}
+
+#[test]
+fn a_replay_shows_the_durable_frames_again() {
+    let mut journal = fresh();
+    for name in b'a'..=b'h' {
+        journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
+        journal.sync().unwrap();
+    }
+    fill_first_segment_is_left(&mut journal);
+    journal.append(b"unsynced").unwrap();
+    let mut seen = Vec::new();
+    journal.replay(Sequence(0), |sequence, frame| seen.push((sequence.0, frame[0]))).unwrap();
+    let all: Vec<_> = (0..journal.durable().0).zip(b'a'..=b'z').collect();
+    assert_eq!(seen, all);
+    let mut late = Vec::new();
+    let from = journal.durable();
+    journal.replay(from, |sequence, _| late.push(sequence)).unwrap();
+    assert_eq!(late, []);
+}
+
+/// Appends until the first segment, 64 KiB, is left.
+fn fill_first_segment_is_left(journal: &mut Journal<FaultyDisk>) {
+    while journal.live.len() < 3 {
+        let name = b'a' + u8::try_from(journal.next().0).unwrap();
+        journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
+        journal.sync().unwrap();
+    }
+}
