@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!  offset  size
-//!       0     4  header checksum   crc32c(identity, segment number, offset in segment, bytes 4..28)
-//!       4     4  payload checksum  crc32c(identity, segment number, offset in segment, payload)
+//!       0     4  header checksum   crc32c(identity, segment number, offset, bytes 4..28)
+//!       4     4  payload checksum  crc32c(identity, segment number, offset, payload)
 //!       8     4  payload length in bytes, at most FRAME_BYTES_MAX
 //!      12     8  sequence
 //!      20     8  synced_before     every frame below it was durable when this one was encoded
@@ -106,7 +106,7 @@ pub(crate) fn frame_bytes(payload_bytes: usize) -> usize {
     (HEADER_BYTES + payload_bytes).next_multiple_of(ALIGNMENT)
 }
 
-/// Appends a frame to `out`, which will be written so that the frame starts at `offset`.
+/// Appends a frame to `out`, which will be written so that the frame starts at offset.
 pub(crate) fn encode(
     seal: &Seal,
     offset: usize,
@@ -132,7 +132,7 @@ pub(crate) fn encode(
     out.resize(end, 0);
 }
 
-/// The header at `offset`, if one of this segment with a sequence at or above `from` is there.
+/// The header at offset, if one of this segment with a sequence at or above `from` is there.
 ///
 /// The cheap comparisons come first: a search tries every eighth byte of a segment.
 pub(crate) fn header_at(
@@ -156,7 +156,7 @@ pub(crate) fn header_at(
     (is_plausible && is_sealed()).then_some(header)
 }
 
-/// The payload of the frame at `offset`, if that frame is whole and has exactly this sequence.
+/// The payload of the frame at offset, if that frame is whole and has exactly this sequence.
 pub(crate) fn payload_at<'a>(
     seal: &Seal,
     segment: &'a [u8],

@@ -165,7 +165,8 @@ impl<D: Disk> Journal<D> {
         Ok((journal, survey.recovered))
     }
 
-    /// Adds a frame to the batch and returns its sequence. It is durable after [`sync`](Self::sync).
+    /// Adds a frame to the batch and returns its sequence.
+    /// It is durable after [`sync`](Self::sync).
     ///
     /// When the segment is full, this writes and syncs what it holds and begins the next one.
     pub fn append(&mut self, payload: &[u8]) -> Result<Sequence, AppendError> {

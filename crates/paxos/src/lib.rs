@@ -9,8 +9,9 @@
 //! The driver:
 //! 1. hands in each message with its true sender, [`Input::Tick`] when [`Replica::deadline`] has
 //!    passed, and a `now` that never runs backwards;
-//! 2. appends `effects.write.records` in order, syncs, and only then sends `effects.write.then_send`
-//!    (which also waits for all earlier writes); `effects.send` may leave at once;
+//! 2. appends `effects.write.records` in order, syncs, and only then sends
+//!    `effects.write.then_send` (which also waits for all earlier writes); `effects.send` may
+//!    leave at once;
 //! 3. stops for good when a write or a sync fails;
 //! 4. recovers an acceptor from all the records it ever wrote, on the disk that the configuration
 //!    names, or not at all;
@@ -72,7 +73,8 @@
 //!             (envelope.to, Input::Message { from, message: envelope.message })
 //!         }
 //!         None if nodes[&NodeId(1)].part() == Part::Leading && history.is_empty() => {
-//!             (NodeId(1), Input::Propose(vec![b"one".as_slice().into(), b"two".as_slice().into()]))
+//!             let values = [b"one", b"two"].map(|value| value.as_slice().into());
+//!             (NodeId(1), Input::Propose(values.into()))
 //!         }
 //!         None => {
 //!             now = now.plus(Duration::from_millis(1));

@@ -59,8 +59,8 @@ impl Replica {
     /// order; other roles have none.
     ///
     /// # Panics
-    /// If `config.node` is not a member of `config.configuration`, or if more slots may be in flight
-    /// than a learner keeps ahead of its prefix.
+    /// If `config.node` is not a member of `config.configuration`, or if more slots may be in
+    /// flight than a learner keeps ahead of its prefix.
     pub fn recover(
         config: Config,
         records: impl IntoIterator<Item = Record>,

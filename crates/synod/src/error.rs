@@ -160,7 +160,10 @@ mod tests {
         let error = CliError::new("no_quorum", Exit::Unreachable, "no quorum").outcome_unknown();
         assert_eq!(
             error.to_json().to_string(),
-            r#"{"error":{"code":"no_quorum","exit":4,"hint":null,"message":"no quorum","outcome":"unknown"}}"#
+            concat!(
+                r#"{"error":{"code":"no_quorum","exit":4,"hint":null,"#,
+                r#""message":"no quorum","outcome":"unknown"}}"#
+            )
         );
         assert_eq!(error.hint("look").to_json()["error"]["hint"], "look");
     }

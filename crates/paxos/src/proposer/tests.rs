@@ -1,0 +1,71 @@
+//! What a leader adopts, keeps and gives up.
+
+use alloc::vec;
+
+use super::*;
+use crate::quorum::{ClusterId, DiskId, Member, Roles};
+
+fn configuration() -> Configuration {
+    let member = |id: u32| {
+        let roles = Roles { leader: id == 1, acceptor: id > 1, learner: false };
+        (NodeId(id), Member { roles, disk: (id > 1).then(DiskId::default) })
+    };
+    Configuration::majority(ClusterId::default(), (1..=4).map(member).collect()).unwrap()
+}
+
+fn value(byte: u8) -> Value {
+    Value::Command(vec![byte].into())
+}
+
+/// A leader of a new ballot, after promises that report `votes`.
+fn elect(proposer: &mut Proposer, votes: &[Run]) {
+    let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
+    for id in [2, 3] {
+        let (from, truncated) = (Slot(0), Slot(0));
+        let page = Page { from, votes: votes.to_vec(), next: None, truncated };
+        proposer.promise(&configuration(), NodeId(id), ballot, page);
+    }
+    assert!(proposer.leading().is_some());
+}
+
+fn proposed(proposer: &mut Proposer) -> Vec<Run> {
+    core::iter::from_fn(|| proposer.next_run(&Limits::default())).collect()
+}
+
+#[test]
+fn another_value_chosen_where_we_proposed_ends_the_ballot() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    assert_eq!(proposed(&mut proposer).len(), 1);
+    let (start, other) = (Value::LeaderStart, value(7));
+    assert_eq!(proposer.clone().settled(Slot(1), |_| Some(&start)), None);
+    assert_eq!(proposer.settled(Slot(1), |_| Some(&other)), Some(Slot(0)));
+}
+
+#[test]
+fn what_is_chosen_already_is_not_proposed_again() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let old = Ballot { round: 1, leader: NodeId(1), incarnation: Incarnation(9) };
+    let votes = Run { ballot: old, first: Slot(0), values: vec![value(7); 5].into() };
+    proposer.saw(old);
+    elect(&mut proposer, &[votes]);
+    let seven = value(7);
+    assert_eq!(proposer.settled(Slot(3), |_| Some(&seven)), None);
+    let slots: Vec<Slot> = proposed(&mut proposer).iter().map(|run| run.first).collect();
+    assert_eq!(slots, [Slot(3), Slot(5)]);
+    let mut beyond = proposer.clone();
+    assert_eq!(beyond.settled(Slot(9), |_| Some(&seven)), Some(Slot(5)), "the start differs");
+}
+
+#[test]
+fn an_own_value_adopted_again_is_still_ours() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposed(&mut proposer);
+    proposer.propose(vec![vec![7].into()], &Limits::default());
+    let runs = proposed(&mut proposer);
+    assert_eq!(runs[0].first, Slot(1));
+    elect(&mut proposer, &runs);
+    proposed(&mut proposer);
+    assert_eq!(proposer.hand_back(), [vec![7].into()]);
+}
