@@ -2,16 +2,18 @@
 //! message apart, asks the role that it is for, and turns the answer into effects. The rules are
 //! with the roles; the roles never call each other.
 
+mod due;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::acceptor::{Acceptor, Answer};
 use crate::admit::admit;
 use crate::ballot::{Ballot, NodeId, Slot};
-use crate::catchup::{Catchup, Target};
+use crate::catchup::Catchup;
 use crate::config::{Announce, Config};
 use crate::effects::{Effects, Input, Refusal, RefusalReason};
-use crate::election::{Due, Election};
+use crate::election::Election;
 use crate::event::{Decline, Event};
 use crate::invariants;
 use crate::learner::{Contradiction, Learner};
@@ -559,83 +561,6 @@ impl Replica {
         if self.proposer.holds_values() {
             let reason = RefusalReason::Deposed { leader: from };
             refuse(self.proposer.hand_back(), reason, effects);
-        }
-    }
-
-    fn on_tick(&mut self, now: Instant, effects: &mut Effects) {
-        if self.roles.leader {
-            while let Some(due) = self.election.due(now, &mut self.rng) {
-                match due {
-                    Due::Probe { id, spared } => self.probe(id, spared, effects),
-                    Due::Heartbeat => self.heartbeat(now, effects),
-                    Due::Prepare => self.prepare(now, effects),
-                }
-            }
-            self.send_again(now, effects);
-        }
-        let leader = self.election.leader(now);
-        let (me, prefix) = (self.config.node, self.learner.prefix());
-        let configuration = &self.config.configuration;
-        if let Some(target) = self.catchup.due(now, prefix, me, leader, configuration) {
-            self.fetch(target, effects);
-        }
-    }
-
-    fn probe(&mut self, id: u64, spared: bool, effects: &mut Effects) {
-        if let (true, Some(ballot)) = (spared, self.election.followed()) {
-            effects.events.push(Event::CampaignSpared { leader: ballot.leader });
-        }
-        effects.events.push(Event::Probed);
-        let acceptors = self.config.configuration.acceptors().iter().copied();
-        effects.send_all(acceptors, &Message::Probe { id });
-    }
-
-    fn heartbeat(&mut self, now: Instant, effects: &mut Effects) {
-        let Some(ballot) = self.proposer.leading() else {
-            return;
-        };
-        let configuration = &self.config.configuration;
-        let proof_age = self.contact.proof_age(configuration, now);
-        let chosen = self.learner.prefix();
-        let heartbeat = Message::Heartbeat { ballot, sent: now, proof_age, chosen };
-        effects.send_all(configuration.members().keys().copied(), &heartbeat);
-    }
-
-    fn send_again(&mut self, now: Instant, effects: &mut Effects) {
-        let configuration = &self.config.configuration;
-        let preparing = self.proposer.is_preparing().then_some(Asked::Prepare);
-        let runs = self.proposer.unaccepted(configuration).map(|(run, _)| run.first);
-        let unanswered = preparing.into_iter().chain(runs.map(Asked::Accept));
-        let again = self.resend.due(now, unanswered, &mut self.rng);
-        if again.is_empty() {
-            return;
-        }
-        let chosen = self.learner.prefix();
-        let before = effects.send.len();
-        if let (Some(Asked::Prepare), Some(ballot)) = (again.first(), self.proposer.ballot()) {
-            for (acceptor, from) in self.proposer.unpromised() {
-                effects.send(acceptor, Message::Prepare { ballot, from });
-            }
-        }
-        for (run, missing) in self.proposer.unaccepted(configuration) {
-            if again.binary_search(&Asked::Accept(run.first)).is_ok() {
-                effects.send_all(missing, &Message::Accept { run: run.clone(), chosen });
-            }
-        }
-        let messages = (effects.send.len() - before) as u64;
-        effects.events.push(Event::SentAgain { messages });
-    }
-
-    fn fetch(&mut self, target: Target, effects: &mut Effects) {
-        let from = self.learner.prefix();
-        let fetch = Message::Fetch { from };
-        effects.events.push(Event::Fetched { from });
-        match target {
-            Target::Learner(node) => effects.send(node, fetch),
-            Target::Acceptors => {
-                let acceptors = self.config.configuration.acceptors().iter().copied();
-                effects.send_all(acceptors, &fetch);
-            }
         }
     }
 }

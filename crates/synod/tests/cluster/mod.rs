@@ -1,0 +1,122 @@
+//! Seven real processes on loopback: two leaders and five acceptors.
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use client::{Client, Options};
+
+/// How long anything may take before it counts as never.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The nodes' directories, as `synod init cluster` names them.
+pub const LEADERS: [&str; 2] = ["l1", "l2"];
+const ACCEPTORS: [&str; 5] = ["a1", "a2", "a3", "a4", "a5"];
+
+/// The processes of one cluster. None outlives the test.
+pub struct Cluster {
+    binary: PathBuf,
+    directory: PathBuf,
+    running: BTreeMap<&'static str, Child>,
+}
+
+impl Cluster {
+    /// Makes seven nodes below `directory` and starts them.
+    pub fn start(binary: &Path, directory: &Path) -> Cluster {
+        let directory = directory.join("cluster");
+        let base_port = free_ports();
+        let init = Command::new(binary)
+            .args(["init", "cluster", "--leaders", "2", "--acceptors", "5", "--base-port"])
+            .arg(base_port.to_string())
+            .arg("--dir")
+            .arg(&directory)
+            .output()
+            .expect("synod runs");
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        let mut cluster =
+            Cluster { binary: binary.to_owned(), directory, running: BTreeMap::new() };
+        for node in LEADERS.into_iter().chain(ACCEPTORS) {
+            cluster.serve(node);
+        }
+        cluster
+    }
+
+    /// Starts a node, perhaps again.
+    pub fn serve(&mut self, node: &'static str) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.directory.join(format!("{node}.log")))
+            .expect("a log");
+        let child = Command::new(&self.binary)
+            .arg("serve")
+            .arg("--config")
+            .arg(self.directory.join(node).join("synod.toml"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("synod runs");
+        self.running.insert(node, child);
+    }
+
+    /// SIGKILL: nothing is flushed, nothing is said.
+    pub fn kill(&mut self, node: &str) {
+        let mut child = self.running.remove(node).expect("it runs");
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+    }
+
+    /// Where the n-th leader serves clients.
+    pub fn endpoint(&self, leader: usize) -> String {
+        let config = self.directory.join(LEADERS[leader]).join("synod.toml");
+        let config = server::config::Config::load(&config).expect("a configuration");
+        config.own().clients.to_string()
+    }
+
+    /// A client that knows some of the leaders.
+    pub fn client(&self, leaders: &[usize]) -> Client {
+        let endpoints = leaders.iter().map(|leader| self.endpoint(*leader)).collect();
+        let options = Options { timeout: PATIENCE, ..Options::new(endpoints) };
+        Client::new(options).expect("a client")
+    }
+
+    /// Which leader leads.
+    pub async fn primary(&self) -> usize {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for leader in 0..LEADERS.len() {
+                let endpoint = self.endpoint(leader);
+                let status = self.client(&[leader]).status(&endpoint).await;
+                if status.is_ok_and(|status| status.state == "leading") {
+                    return leader;
+                }
+            }
+            assert!(Instant::now() < deadline, "nobody leads; see {}", self.directory.display());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// A base port whose next 250 ports look free.
+fn free_ports() -> u16 {
+    let offset = u16::try_from(std::process::id() % 100).expect("below 100");
+    let is_free = |port: u16| {
+        TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
+    };
+    // Below the range from which the system draws ports for others.
+    let bases = (0..60).map(|n| 10_000 + (offset + n) % 70 * 300);
+    let mut free = bases.filter(|base| (*base..*base + 250).all(is_free));
+    free.next().expect("free ports")
+}
