@@ -91,7 +91,7 @@ async fn show(
     let pause = if args.fast { Duration::ZERO } else { PAUSE };
     let origin = Instant::now();
     let mut cluster = Cluster::start(args, seed, directory)?;
-    let nodes = cluster.local.configs().values().map(|c| (c.id, c.own().peers)).collect();
+    let nodes = cluster.local.configs().len() as u64;
     story.tell(origin.elapsed(), StoryEvent::Started { nodes });
     let (leader, round) = cluster.leader().await?;
     let startup = origin.elapsed();
@@ -267,8 +267,7 @@ async fn burst(
             // What the dead leader had answered is still on its way for a moment.
             if let Some((leader, _)) = cluster.local.leader(Duration::from_millis(1)).await {
                 takeover = Some(after);
-                let (adopted, noops) = (None, None);
-                let event = StoryEvent::Takeover { leader, after, adopted, noops };
+                let event = StoryEvent::Takeover { leader, after };
                 story.tell(origin.elapsed(), event);
             }
         }

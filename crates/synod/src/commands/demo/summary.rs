@@ -94,6 +94,7 @@ impl Summary {
         let mut lines = vec![
             String::new(),
             format!("{} {}", self.values(), self.histories(has_unicode)),
+            format!("  {}", self.speed().join(&format!(" {dot} "))),
             format!("  {}", self.times().join(&format!(" {dot} "))),
             format!("  {} {dot} {} were phase 1", self.messages(), grouped(self.phase1_messages)),
             format!(
@@ -140,12 +141,16 @@ impl Summary {
         format!("Every learner has the same history (sha256 {head}{ellipsis}{tail}).")
     }
 
-    fn times(&self) -> Vec<String> {
+    fn speed(&self) -> [String; 2] {
         let rate = format!("{:.0}", self.decisions_per_second).parse().unwrap_or(0);
-        let mut times = vec![
+        [
             format!("{} from the first proposal to the last answer", shown(self.chosen_in)),
             format!("{} decisions/s", grouped(rate)),
-        ];
+        ]
+    }
+
+    fn times(&self) -> Vec<String> {
+        let mut times = Vec::new();
         times.extend(self.takeover.map(|it| format!("{} without a leader", shown(it))));
         times.push(format!("{} to start", shown(self.startup)));
         times.push(format!("{} in all", shown(self.total)));
@@ -216,8 +221,8 @@ mod tests {
         assert_eq!(
             prose(&summary(), true),
             "\nAll 1,000 proposals chosen. Every learner has the same history (sha256 4be1…9c).\n  \
-             118.2 ms from the first proposal to the last answer · 8,460 decisions/s · 31.0 ms to \
-             start · 1.52 s in all\n  \
+             118.2 ms from the first proposal to the last answer · 8,460 decisions/s\n  \
+             31.0 ms to start · 1.52 s in all\n  \
              8,442 messages, 86 lost on purpose · 10 were phase 1\n  \
              402 syncs of journals · this disk takes 850 us for one, 3.4 ms at worst (p99)\n\n\
              Again, with the same faults:  synod demo --seed 8302417\n"
