@@ -25,7 +25,7 @@ const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
 
 /// Something worth a sentence.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum StoryEvent {
     /// Every node runs.
     Started { nodes: u64 },
