@@ -1,4 +1,4 @@
-//! What a replica does when time has passed: probes, heartbeats, repeats and fetches. Liveness only.
+//! What a replica does when time has passed: probes, heartbeats, repeats, fetches. Liveness only.
 
 use super::Replica;
 use crate::catchup::Target;
