@@ -231,3 +231,6 @@ fn reply<O>(known: Known<O>) -> Reply<O> {
         Known::No => unreachable!("what is applied is known"),
     }
 }
+
+#[cfg(test)]
+mod tests;

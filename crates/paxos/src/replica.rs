@@ -167,7 +167,8 @@ impl Replica {
         self.roles.acceptor.then_some(&self.acceptor)
     }
 
-    /// Chosen values from a slot on; see [`Learner::read`].
+    /// Chosen values from a slot on, up to the prefix, at most about `bytes_max`; at least one if
+    /// there is any.
     pub fn read(&self, from: Slot, bytes_max: usize) -> Values {
         self.learner.read(from, bytes_max)
     }

@@ -3,6 +3,8 @@
 //!
 //! The modules are declared in reading order: `server` starts what the others are.
 
+#![forbid(unsafe_code)]
+
 mod server;
 pub mod local;
 mod membership;

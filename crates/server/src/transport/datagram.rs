@@ -8,7 +8,7 @@
 //! The checksum finds accidents and strays; it proves nothing about who sent a datagram. That is
 //! for a secure transport.
 //!
-//! Layout: `docs/formats-datagram.md`.
+//! Layout: `docs/formats.md`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

@@ -54,16 +54,21 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
 /// What stands between `reachable` and `error`.
 fn facts(status: StatusResponse) -> [Value; 10] {
     let refused = refused(&status);
+    // Acceptors alone do not learn, and only a leader counts who answers it.
+    let learns = status.roles.iter().any(|role| role != "acceptor");
+    let known = |slot: u64| if learns { Value::Id(slot) } else { Value::Absent };
+    let leads = status.state == "leading";
+    let answering = leads.then_some(status.acceptors_reachable);
     [
         Value::Id(status.node.into()),
         Value::List(status.roles),
         Value::Text(status.state),
         ballot(status.ballot),
         Value::maybe(status.leader, |leader| Value::Id(leader.node.into())),
-        Value::Id(status.chosen),
-        Value::Id(status.applied),
+        known(status.chosen),
+        known(status.applied),
         ballot(status.promised),
-        Value::Count(status.acceptors_reachable.into()),
+        Value::maybe(answering, |count| Value::Count(count.into())),
         Value::Id(refused),
     ]
 }

@@ -1,0 +1,157 @@
+//! One node that is a whole cluster: leader and acceptor, talking to itself.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use core::time::Duration;
+
+use paxos::{
+    Announce, ClusterId, Configuration, DiskId, Incarnation, Limits, Member, Message, Part, Roles,
+    Timing,
+};
+
+use super::*;
+use crate::history::History;
+use crate::request::ClientId;
+
+struct Alone {
+    node: Node<History>,
+    now: Instant,
+    inbox: VecDeque<Message>,
+    effects: Effects<()>,
+    replies: Vec<(Ticket, Reply<()>)>,
+}
+
+impl Alone {
+    fn start(incarnation: u64, records: Vec<Record>) -> Alone {
+        let roles = Roles { leader: true, acceptor: true, learner: false };
+        let member = Member { roles, disk: Some(DiskId::default()) };
+        let members = [(NodeId(1), member)].into();
+        let config = Config {
+            node: NodeId(1),
+            incarnation: Incarnation(incarnation),
+            configuration: Configuration::majority(ClusterId::default(), members).unwrap(),
+            timing: Timing::default(),
+            limits: Limits { value_bytes_max: 100, ..Limits::default() },
+            announce: Announce::default(),
+        };
+        let now = Instant(0);
+        let node = Node::recover(config, records, History::default(), now, 1);
+        let (inbox, effects, replies) = (VecDeque::new(), Effects::default(), Vec::new());
+        Alone { node, now, inbox, effects, replies }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.node.step(self.now, input, &mut self.effects);
+        let effects = &mut self.effects;
+        let sent = effects.replica.send.drain(..).chain(effects.replica.write.then_send.drain(..));
+        self.inbox.extend(sent.map(|envelope| envelope.message));
+        self.replies.append(&mut effects.replies);
+        effects.clear();
+    }
+
+    fn settle(&mut self) {
+        while let Some(message) = self.inbox.pop_front() {
+            self.step(Input::Message { from: NodeId(1), message });
+        }
+    }
+
+    fn lead(&mut self) {
+        while self.node.replica().part() != Part::Leading {
+            self.now = self.now.plus(Duration::from_millis(10));
+            self.step(Input::Tick);
+            self.settle();
+        }
+    }
+
+    fn append(&mut self, ticket: u64, request: &Request) {
+        let append = Append { ticket: Ticket(ticket), request: request.clone() };
+        self.step(Input::Append(vec![append]));
+    }
+}
+
+fn request(sequence: u64, first_unanswered: u64) -> Request {
+    Request::new(ClientId([1; 16]), sequence, first_unanswered, b"value").unwrap()
+}
+
+fn slot_of(reply: &Reply<()>) -> Option<u64> {
+    match reply {
+        Reply::Done { slot, .. } => Some(slot.0),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_request_is_answered_with_its_slot_when_it_is_applied() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead();
+    alone.append(7, &request(1, 1));
+    assert_eq!(alone.replies, [], "not before it is chosen");
+    alone.settle();
+    assert_eq!(alone.replies.len(), 1);
+    assert_eq!(alone.replies[0].0, Ticket(7));
+    let slot = slot_of(&alone.replies[0].1).expect("done");
+    assert_eq!(alone.node.machine().entries()[0].slot.0, slot);
+    assert_eq!(alone.node.waiting(), 0);
+}
+
+#[test]
+fn a_retry_is_answered_and_applied_once() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead();
+    alone.append(1, &request(1, 1));
+    alone.append(2, &request(1, 1));
+    assert_eq!(alone.replies, [(Ticket(1), Reply::Unknown { leader: None })], "asked again since");
+    alone.settle();
+    alone.append(3, &request(1, 1));
+    let slots: Vec<_> = alone.replies[1..].iter().map(|(_, reply)| slot_of(reply)).collect();
+    assert!(slots.iter().all(|slot| slot.is_some() && *slot == slots[0]));
+    assert_eq!(alone.node.machine().entries().len(), 1);
+}
+
+#[test]
+fn who_does_not_lead_says_so_and_proposes_nothing() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.append(1, &request(1, 1));
+    assert_eq!(alone.replies, [(Ticket(1), Reply::NotLeading { leader: None })]);
+    assert_eq!(alone.node.waiting(), 0);
+}
+
+#[test]
+fn a_value_that_is_too_large_is_refused_with_the_bound() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead();
+    let large = Request::new(ClientId([1; 16]), 1, 1, &[0; 100]).unwrap();
+    alone.append(1, &large);
+    assert_eq!(alone.replies, [(Ticket(1), Reply::TooLarge { bytes_max: 100 })]);
+}
+
+#[test]
+fn a_node_that_knows_nothing_yet_calls_no_client_expired() {
+    // A restarted leader learns its history again from the acceptors; until then it cannot know
+    // which sessions there are. Only the place in the history decides.
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead();
+    alone.append(1, &request(5, 4));
+    assert_eq!(alone.replies, [], "no verdict from an empty table");
+    alone.settle();
+    assert_eq!(alone.replies, [(Ticket(1), Reply::Refused(Refused::Expired))]);
+    assert!(alone.node.machine().entries().is_empty());
+}
+
+#[test]
+fn what_was_chosen_is_applied_again_after_a_crash() {
+    let mut alone = Alone::start(1, vec![]);
+    let mut records = Vec::new();
+    alone.lead();
+    alone.append(1, &request(1, 1));
+    alone.settle();
+    let acceptor = alone.node.replica().acceptor().expect("it is one");
+    records.push(Record::Promised(acceptor.promised()));
+    records.extend(acceptor.votes().iter().cloned().map(Record::Accepted));
+    let mut again = Alone::start(2, records);
+    again.lead();
+    again.settle();
+    assert_eq!(again.node.machine(), alone.node.machine());
+    again.append(1, &request(1, 1));
+    assert_eq!(slot_of(&again.replies[0].1), Some(1), "known, after the leader start in slot 0");
+}
