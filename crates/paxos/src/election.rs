@@ -37,9 +37,8 @@ enum State {
     Waiting(Instant),
     /// Has asked the acceptors; asks again then.
     Probing { quiet: Voters<Phase1>, active: bool, again: Instant },
-    /// Phase 1 is under way. It ends by itself, unless an acceptor that it needs has promised a
-    /// higher ballot: then another one starts.
-    Preparing { prepare: Option<Instant> },
+    /// Phase 1 is under way. Given up then, unless it makes progress.
+    Preparing { until: Instant },
     /// Leads. The next heartbeat is due then, and perhaps a new phase 1.
     Leading { heartbeat: Instant, prepare: Option<Instant> },
 }
@@ -58,6 +57,8 @@ pub enum Due {
     Heartbeat,
     /// Prepare a higher ballot, to win back an acceptor that promised one.
     Prepare,
+    /// Phase 1 has come to nothing: become idle.
+    GiveUp,
 }
 
 /// Doublings of the pause after a lost campaign, at most.
@@ -77,7 +78,7 @@ impl Election {
         match &self.state {
             State::Waiting(until) => Some(*until),
             State::Probing { again, .. } => Some(*again),
-            State::Preparing { prepare } => *prepare,
+            State::Preparing { until } => Some(*until),
             State::Leading { heartbeat, prepare } => {
                 Some(prepare.map_or(*heartbeat, |at| at.min(*heartbeat)))
             }
@@ -92,11 +93,8 @@ impl Election {
                 let spared = *active;
                 Some(self.probe(now, spared, rng))
             }
-            State::Leading { prepare: Some(at), .. } | State::Preparing { prepare: Some(at) }
-                if *at <= now =>
-            {
-                Some(Due::Prepare)
-            }
+            State::Preparing { until } if *until <= now => Some(Due::GiveUp),
+            State::Leading { prepare: Some(at), .. } if *at <= now => Some(Due::Prepare),
             State::Leading { heartbeat, .. } if *heartbeat <= now => {
                 *heartbeat = now.plus(self.timing.heartbeat);
                 Some(Due::Heartbeat)
@@ -108,6 +106,20 @@ impl Election {
         }
     }
 
+    /// Whether a leader should step down: for two patiences no quorum, disks included, has been
+    /// with it. Acceptors stop supporting it earlier; this is for its clients, who should look
+    /// elsewhere, and be told so.
+    pub fn is_forsaken(&self, proof_age: Option<Duration>, now: Instant) -> bool {
+        let since_elected = self.followed.map(|(_, at)| now.since(at));
+        let age = proof_age.or(since_elected);
+        age.is_some_and(|age| age > self.timing.election_timeout * 2)
+    }
+
+    /// Whether an acceptor's answer to a probe says that somebody leads.
+    pub fn is_supported(&self, progress_age: Option<Duration>) -> bool {
+        progress_age.is_some_and(|age| age < self.timing.election_timeout)
+    }
+
     /// An acceptor answered a probe. True when it is time to prepare.
     pub fn probed(
         &mut self,
@@ -116,14 +128,14 @@ impl Election {
         id: u64,
         progress_age: Option<Duration>,
     ) -> bool {
-        let patience = self.timing.election_timeout;
+        let is_supported = self.is_supported(progress_age);
         let State::Probing { quiet, active, .. } = &mut self.state else {
             return false;
         };
         if id != self.probe {
             return false;
         }
-        if progress_age.is_some_and(|age| age < patience) {
+        if is_supported {
             *active = true;
             return false;
         }
@@ -156,9 +168,11 @@ impl Election {
         is_new
     }
 
-    /// Phase 1 has begun.
-    pub fn preparing(&mut self) {
-        self.state = State::Preparing { prepare: None };
+    /// Phase 1 has begun, or made progress. It gets one patience from here: an acceptor that it
+    /// needs may have promised a higher ballot, or be gone, and then probing is better than
+    /// asking the same for ever.
+    pub fn preparing(&mut self, now: Instant, rng: &mut Rng) {
+        self.state = State::Preparing { until: now.plus(self.patience(rng)) };
     }
 
     /// Phase 1 is done. The caller sends the first heartbeat at once.
@@ -168,12 +182,11 @@ impl Election {
         self.state = State::Leading { heartbeat: now.plus(self.timing.heartbeat), prepare: None };
     }
 
-    /// While leading or preparing: an acceptor went over to a higher ballot, a quorum did not.
-    /// Move above it soon, unless somebody is about to take over anyway. The acceptor may be one
-    /// that a quorum needs, since others are down, and its ballot's leader may be gone.
+    /// While leading: an acceptor went over to a higher ballot, a quorum did not. Move above it
+    /// soon, unless somebody is about to take over anyway.
     pub fn contested(&mut self, now: Instant, rng: &mut Rng) {
         let pause = self.pause(rng);
-        if let State::Leading { prepare, .. } | State::Preparing { prepare } = &mut self.state
+        if let State::Leading { prepare, .. } = &mut self.state
             && prepare.is_none()
         {
             self.lost = (self.lost + 1).min(LOST_MAX);
@@ -224,16 +237,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contested_campaign_is_tried_again() {
+    fn a_campaign_that_comes_to_nothing_is_given_up() {
         // Two of five acceptors are down and a third has promised the ballot of a leader that is
         // gone: no quorum is left for ours, but none is lost that would depose us.
         let mut rng = Rng::new(1);
         let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
-        election.preparing();
-        assert_eq!(election.deadline(), None);
-        election.contested(Instant(1_000), &mut rng);
+        election.preparing(Instant(0), &mut rng);
         let at = election.deadline().expect("it does not wait for ever");
         assert_eq!(election.due(Instant(at.0 - 1), &mut rng), None);
-        assert_eq!(election.due(at, &mut rng), Some(Due::Prepare));
+        assert_eq!(election.due(at, &mut rng), Some(Due::GiveUp));
     }
 }

@@ -41,6 +41,16 @@ pub enum Event {
         /// The ballot that took it.
         by: Ballot,
     },
+    /// Phase 1 made no progress for a patience.
+    GaveUp {
+        /// The ballot given up.
+        ballot: Ballot,
+    },
+    /// No quorum, disks included, was with this leader for two patiences. It leads no more.
+    Forsaken {
+        /// The ballot given up.
+        ballot: Ballot,
+    },
     /// A slot was chosen to hold what our ballot did not propose there: a higher one has taken
     /// over, and we lead no more.
     Overtaken {
@@ -115,6 +125,8 @@ impl Event {
             Event::Elected { .. } => "elected",
             Event::Contested { .. } => "contested",
             Event::Deposed { .. } => "deposed",
+            Event::GaveUp { .. } => "gave_up",
+            Event::Forsaken { .. } => "forsaken",
             Event::Overtaken { .. } => "overtaken",
             Event::Rejected { .. } => "rejected",
             Event::SentAgain { .. } => "sent_again",

@@ -76,18 +76,27 @@ impl Learner {
     /// Chosen values from a slot on, up to the prefix, at most about `bytes_max`; at least one if
     /// there is any.
     pub fn read(&self, from: Slot, bytes_max: usize) -> Values {
-        let Some(run) = self.chosen.next_from(from).filter(|run| run.first == from) else {
-            return Values::from(Vec::new());
-        };
-        let run = run.clip(from, self.prefix);
+        let mut values = Vec::new();
         let mut bytes = 0;
-        let fits = |value: &&Value| {
-            let first = bytes == 0;
-            bytes += VALUE_OVERHEAD + value.len();
-            first || bytes <= bytes_max
-        };
-        let count = run.values.iter().take_while(fits).count();
-        run.values.slice(0, count)
+        let mut at = from;
+        while at < self.prefix {
+            let Some(run) = self.chosen.next_from(at).filter(|run| run.first == at) else {
+                break;
+            };
+            let run = run.clip(at, self.prefix);
+            let fits = |value: &&Value| {
+                bytes += VALUE_OVERHEAD + value.len();
+                bytes <= bytes_max
+            };
+            let count = run.values.iter().take_while(fits).count();
+            let count = if values.is_empty() { count.max(1) } else { count };
+            values.extend_from_slice(&run.values[..count]);
+            at = at.plus(count as u64);
+            if at < run.end() {
+                break;
+            }
+        }
+        values.into()
     }
 
     /// Values proposed at a ballot. Nothing is chosen by this; a later count may refer to it.
@@ -124,6 +133,18 @@ impl Learner {
         }
         self.tally.add(configuration, voter, ballot, first, end);
         self.settle(configuration, first, end)
+    }
+
+    /// One past the last slot of `first..end` that a quorum is known to have accepted, whether its
+    /// value was seen or not; none if there is no such slot above the prefix.
+    pub fn accepted_end(
+        &self,
+        configuration: &Configuration,
+        first: Slot,
+        end: Slot,
+    ) -> Option<Slot> {
+        let chosen = self.tally.chosen(configuration, first.max(self.prefix), end);
+        chosen.into_iter().map(|(_, _, end)| end).max()
     }
 
     /// The leader of `ballot` knows every slot below `end` to be chosen. Where we have seen what

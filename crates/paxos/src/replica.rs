@@ -205,6 +205,9 @@ impl Replica {
             Message::Probe { id } => self.on_probe(now, from, id, effects),
             Message::ProbeReply { id, promised, progress_age } => {
                 self.proposer.saw(promised);
+                if self.election.is_supported(progress_age) && promised.leader != self.config.node {
+                    self.let_go(promised.leader, effects);
+                }
                 let configuration = &self.config.configuration;
                 if self.election.probed(configuration, from, id, progress_age) {
                     self.prepare(now, effects);
@@ -240,7 +243,7 @@ impl Replica {
                 self.witness.promised(now);
                 effects.events.push(Event::Promised { ballot });
             }
-            Answer::Known => {}
+            Answer::Known => self.witness.asked(slot, now),
             Answer::No | Answer::Contradiction => {
                 self.reject(from, ballot, effects);
                 return;
@@ -343,7 +346,7 @@ impl Replica {
         let learner = &self.learner;
         let chosen = |slot| learner.get(slot);
         let ballot = self.proposer.prepare(&self.config.configuration, learner.prefix(), chosen);
-        self.election.preparing();
+        self.election.preparing(now, &mut self.rng);
         self.contact.clear();
         effects.events.push(Event::Prepared { ballot });
         for (acceptor, from) in self.proposer.unpromised() {
@@ -362,8 +365,10 @@ impl Replica {
         effects: &mut Effects,
     ) {
         match self.proposer.promise(&self.config.configuration, from, ballot, page) {
-            Promised::Stale | Promised::Counted => {}
+            Promised::Stale => {}
+            Promised::Counted => self.election.preparing(now, &mut self.rng),
             Promised::More(next) => {
+                self.election.preparing(now, &mut self.rng);
                 self.resend.answered(Asked::Prepare);
                 effects.send(from, Message::Prepare { ballot, from: next });
             }
@@ -455,6 +460,9 @@ impl Replica {
             }
         } else {
             let counted = self.learner.count(configuration, from, ballot, first, end);
+            // Chosen, whatever it is: a learner that does not hear the leader must ask.
+            let known = self.learner.accepted_end(configuration, first, end);
+            self.catchup.heard(known.unwrap_or(Slot::FIRST));
             note(from, counted, effects);
         }
     }
@@ -523,8 +531,7 @@ impl Replica {
     fn settle(&mut self, now: Instant, effects: &mut Effects) {
         let learner = &self.learner;
         if let Some(slot) = self.proposer.settled(learner.prefix(), |slot| learner.get(slot)) {
-            self.proposer.give_up();
-            self.election.deposed(now, &mut self.rng);
+            self.give_up(now);
             effects.events.push(Event::Overtaken { slot });
         }
     }
@@ -559,10 +566,22 @@ impl Replica {
         if self.election.heard(ballot, proof_age, now, &mut self.rng) {
             effects.events.push(Event::Following { ballot });
         }
-        if self.proposer.holds_values() {
-            let reason = RefusalReason::Deposed { leader: from };
+        self.let_go(from, effects);
+    }
+
+    /// Another node leads: what becomes of our values is for it to decide, and for our clients to
+    /// ask. Does nothing while this node has a ballot of its own.
+    fn let_go(&mut self, leader: NodeId, effects: &mut Effects) {
+        if self.proposer.ballot().is_none() && self.proposer.holds_values() {
+            let reason = RefusalReason::Deposed { leader };
             refuse(self.proposer.hand_back(), reason, effects);
         }
+    }
+
+    /// Becomes idle, keeps its values, and looks around again after a pause.
+    fn give_up(&mut self, now: Instant) {
+        self.proposer.give_up();
+        self.election.deposed(now, &mut self.rng);
     }
 }
 

@@ -13,7 +13,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ballot::NodeId;
+use crate::ballot::{NodeId, Slot};
 use crate::quorum::{Configuration, Phase2};
 use crate::time::Instant;
 
@@ -57,6 +57,8 @@ impl Contact {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Witness {
     at: Option<Instant>,
+    /// How far the leader of the promised ballot has read our votes.
+    page: Slot,
 }
 
 impl Witness {
@@ -64,6 +66,16 @@ impl Witness {
     /// candidate does not overtake it at once.
     pub fn promised(&mut self, now: Instant) {
         self.at = Some(now);
+        self.page = Slot::FIRST;
+    }
+
+    /// The leader of the promised ballot asks for votes from a slot on. Reading a long history is
+    /// progress, or candidates would overtake each other for ever; asking again is none.
+    pub fn asked(&mut self, from: Slot, now: Instant) {
+        if from > self.page {
+            self.at = Some(now);
+            self.page = from;
+        }
     }
 
     /// A heartbeat of the promised ballot arrived. Without a fresh proof it counts for nothing.

@@ -17,6 +17,12 @@ impl Replica {
                     Due::Probe { id, spared } => self.probe(id, spared, effects),
                     Due::Heartbeat => self.heartbeat(now, effects),
                     Due::Prepare => self.prepare(now, effects),
+                    Due::GiveUp => {
+                        if let Some(ballot) = self.proposer.ballot() {
+                            effects.events.push(Event::GaveUp { ballot });
+                        }
+                        self.give_up(now);
+                    }
                 }
             }
             self.send_again(now, effects);
@@ -44,6 +50,11 @@ impl Replica {
         };
         let configuration = &self.config.configuration;
         let proof_age = self.contact.proof_age(configuration, now);
+        if self.election.is_forsaken(proof_age, now) {
+            effects.events.push(Event::Forsaken { ballot });
+            self.give_up(now);
+            return;
+        }
         let chosen = self.learner.prefix();
         let heartbeat = Message::Heartbeat { ballot, sent: now, proof_age, chosen };
         effects.send_all(configuration.members().keys().copied(), &heartbeat);

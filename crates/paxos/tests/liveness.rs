@@ -1,0 +1,264 @@
+//! Incidents of liveness: partitions, long histories, slow links. Whole replicas in virtual time, on
+//! a network whose only faults are the links that a test cuts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use paxos::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Each way.
+const LATENCY: Duration = Duration::from_millis(1);
+
+struct World {
+    now: Instant,
+    sent: u64,
+    nodes: BTreeMap<u32, Replica>,
+    /// By arrival: time, then order of sending.
+    network: BTreeMap<(Instant, u64), (u32, u32, Message)>,
+    latency: Duration,
+    cut: BTreeSet<(u32, u32)>,
+    events: Vec<(u32, Event)>,
+    refused: Vec<Refusal>,
+}
+
+impl World {
+    /// Leaders have the ids from 1 on, acceptors the ids after them, with `records` on each disk.
+    fn new(leaders: u32, records: &[Record], limits: Limits, latency: Duration) -> World {
+        let member = |id: u32| {
+            let roles = Roles { leader: id <= leaders, acceptor: id > leaders, learner: false };
+            (NodeId(id), Member { roles, disk: (id > leaders).then(DiskId::default) })
+        };
+        let members = (1..=leaders + 3).map(member).collect();
+        let configuration = Configuration::majority(ClusterId([7; 16]), members).unwrap();
+        let replica = |id: u32| {
+            let config = Config {
+                node: NodeId(id),
+                incarnation: Incarnation(id.into()),
+                configuration: configuration.clone(),
+                timing: Timing::default(),
+                limits,
+                announce: Announce::default(),
+            };
+            let records = if id > leaders { records } else { &[] };
+            let records = records.iter().cloned();
+            (id, Replica::recover(config, records, Instant(0), u64::from(id)))
+        };
+        World {
+            now: Instant(0),
+            sent: 0,
+            nodes: (1..=leaders + 3).map(replica).collect(),
+            network: BTreeMap::new(),
+            latency,
+            cut: BTreeSet::new(),
+            events: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Two leaders, one of which leads: the world, the leader, the other one.
+    fn led() -> (World, u32, u32) {
+        let mut world = World::new(2, &[], Limits::default(), LATENCY);
+        world.run(2 * SECOND);
+        let leader = (1..=2).find(|id| world.part(*id) == Part::Leading).expect("a leader");
+        (world, leader, 3 - leader)
+    }
+
+    fn part(&self, id: u32) -> Part {
+        self.nodes[&id].part()
+    }
+
+    fn cut(&mut self, one: u32, other: u32) {
+        self.cut.extend([(one, other), (other, one)]);
+    }
+
+    fn heal(&mut self, one: u32, other: u32) {
+        self.cut.retain(|link| *link != (one, other) && *link != (other, one));
+    }
+
+    fn step(&mut self, id: u32, input: Input) {
+        let mut effects = Effects::default();
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.step(self.now, input, &mut effects);
+        for envelope in effects.send.into_iter().chain(effects.write.then_send) {
+            let to = envelope.to.0;
+            if !self.cut.contains(&(id, to)) {
+                let at = if to == id { self.now } else { self.now.plus(self.latency) };
+                self.sent += 1;
+                self.network.insert((at, self.sent), (id, to, envelope.message));
+            }
+        }
+        self.events.extend(effects.events.into_iter().map(|event| (id, event)));
+        self.refused.extend(effects.refused);
+    }
+
+    fn run(&mut self, span: Duration) {
+        self.run_until(span, |_| false);
+    }
+
+    fn run_until(&mut self, span: Duration, done: impl Fn(&World) -> bool) -> bool {
+        let end = self.now.plus(span);
+        while !done(self) {
+            let message = self.network.keys().next().map(|(at, _)| *at);
+            let deadlines = self.nodes.iter().map(|(id, node)| (node.deadline(), *id));
+            let tick = deadlines.filter_map(|(at, id)| Some((at?, id))).min();
+            let next = message.into_iter().chain(tick.map(|(at, _)| at)).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                self.now = end;
+                return false;
+            };
+            self.now = self.now.max(next);
+            if message == Some(next) {
+                let (_, (from, to, message)) = self.network.pop_first().expect("a message");
+                self.step(to, Input::Message { from: NodeId(from), message });
+            } else if let Some((_, id)) = tick {
+                self.step(id, Input::Tick);
+            }
+        }
+        true
+    }
+
+    fn propose(&mut self, id: u32, count: u8) {
+        self.step(id, Input::Propose((0..count).map(|byte| vec![byte; 8].into()).collect()));
+    }
+
+    fn count(&self, id: u32, name: &str) -> usize {
+        self.events.iter().filter(|(node, event)| *node == id && event.name() == name).count()
+    }
+}
+
+#[test]
+fn a_long_phase_one_is_not_overtaken_for_ever() {
+    // Every leader has restarted and reads the whole history: ten milliseconds a page, four
+    // seconds in all, against a patience of a fifth of a second.
+    let ballot = Ballot { round: 1, leader: NodeId(1), incarnation: Incarnation(9) };
+    let vote = |slot| {
+        let values = vec![Value::Command(vec![1; 990].into())].into();
+        Record::Accepted(Run { ballot, first: Slot(slot), values })
+    };
+    let records: Vec<Record> = (0..400).map(vote).collect();
+    let limits = Limits { run_bytes_max: 1000, ..Limits::default() };
+    for leaders in [2, 3] {
+        let mut world = World::new(leaders, &records, limits, Duration::from_millis(5));
+        let leads = |world: &World| (1..=leaders).any(|id| world.part(id) == Part::Leading);
+        assert!(world.run_until(10 * SECOND, leads), "{leaders} leaders, none leads");
+    }
+}
+
+#[test]
+fn a_learner_that_does_not_hear_the_leader_learns_from_acceptors() {
+    let (mut world, leader, other) = World::led();
+    world.cut(leader, other);
+    world.propose(leader, 10);
+    world.run(5 * SECOND);
+    assert_eq!(world.nodes[&other].chosen(), world.nodes[&leader].chosen());
+    assert!(world.count(other, "fetched") < 20, "it asks when there is something to ask for");
+}
+
+#[test]
+fn a_learner_far_behind_catches_up_by_pages_not_by_values() {
+    let (mut world, leader, other) = World::led();
+    world.cut(leader, other);
+    for acceptor in 3..=5 {
+        world.cut(other, acceptor);
+    }
+    for _ in 0..1000 {
+        world.propose(leader, 1);
+        world.run(Duration::from_millis(3));
+    }
+    world.cut.clear();
+    let before = world.count(other, "fetched");
+    let chosen = world.nodes[&leader].chosen();
+    let caught_up = |world: &World| world.nodes[&other].chosen() >= chosen;
+    assert!(world.run_until(SECOND, caught_up), "{:?}", world.nodes[&other].chosen());
+    assert!(world.count(other, "fetched") - before < 10);
+}
+
+#[test]
+fn a_deposed_leader_answers_for_its_values_though_it_does_not_hear_the_new_one() {
+    let (mut world, old, new) = World::led();
+    for id in [new, 3, 4, 5] {
+        world.cut(old, id);
+    }
+    world.propose(old, 10);
+    world.run(5 * SECOND);
+    assert_eq!(world.part(new), Part::Leading);
+    for acceptor in 3..=5 {
+        world.heal(old, acceptor);
+    }
+    world.run(5 * SECOND);
+    assert_eq!(world.refused.len(), 10, "nobody may wait for ever");
+    let deposed = RefusalReason::Deposed { leader: NodeId(new) };
+    assert!(world.refused.iter().all(|refusal| refusal.reason == deposed));
+    assert_eq!(world.part(new), Part::Leading, "and the new leader is not disturbed");
+}
+
+#[test]
+fn a_leader_that_keeps_one_acceptor_disturbs_nobody_and_answers_its_clients() {
+    let (mut world, old, new) = World::led();
+    world.cut(old, new);
+    world.cut(old, 4);
+    world.cut(old, 5);
+    world.run(10 * SECOND);
+    let (prepared, elected) = (world.count(old, "prepared"), world.count(new, "elected"));
+    world.propose(old, 10);
+    world.run(60 * SECOND);
+    assert_eq!(world.part(old), Part::Following);
+    assert_eq!(world.part(new), Part::Leading);
+    assert_eq!(world.refused.len(), 10);
+    assert_eq!(world.count(old, "prepared"), prepared, "probes disturb nobody");
+    assert_eq!(world.count(new, "elected"), elected);
+}
+
+#[test]
+fn a_leader_without_a_quorum_steps_down_and_leads_again_when_it_has_one() {
+    let (mut world, leader, other) = World::led();
+    for id in [other, 3, 4, 5] {
+        world.cut(leader, id);
+    }
+    // The other one is gone for good.
+    world.nodes.remove(&other);
+    world.propose(leader, 10);
+    world.run(5 * SECOND);
+    assert_eq!(world.part(leader), Part::Following);
+    assert_eq!(world.count(leader, "forsaken"), 1);
+    world.cut.clear();
+    world.run(2 * SECOND);
+    assert_eq!(world.part(leader), Part::Leading);
+    let slots = world.nodes[&leader].chosen();
+    world.run(SECOND);
+    assert!(slots >= Slot(11), "the values that it kept are chosen: {slots}");
+    assert!(world.refused.is_empty());
+}
+
+#[test]
+fn wherever_a_leader_reaches_a_quorum_values_are_chosen_and_nobody_flaps() {
+    // Every way to cut the links of two leaders to three acceptors and to each other.
+    for cuts in 0..128u32 {
+        let (mut world, _, _) = World::led();
+        let mut links: Vec<(u32, u32)> = vec![(1, 2)];
+        links.extend((1..=2).flat_map(|leader| (3..=5).map(move |acceptor| (leader, acceptor))));
+        for (bit, (one, other)) in links.into_iter().enumerate() {
+            if cuts >> bit & 1 == 1 {
+                world.cut(one, other);
+            }
+        }
+        world.run(10 * SECOND);
+        let reach = |world: &World, leader: u32| {
+            (3..=5).filter(|acceptor| !world.cut.contains(&(leader, *acceptor))).count()
+        };
+        let before = world.nodes.values().map(Replica::chosen).max();
+        let elected = world.count(1, "elected") + world.count(2, "elected");
+        for _ in 0..50 {
+            world.propose(1, 1);
+            world.propose(2, 1);
+            world.run(SECOND / 10);
+        }
+        if reach(&world, 1) >= 2 || reach(&world, 2) >= 2 {
+            let after = world.nodes.values().map(Replica::chosen).max();
+            assert!(after >= before.map(|slot| slot.plus(50)), "cuts {cuts:07b}");
+        }
+        let flaps = world.count(1, "elected") + world.count(2, "elected") - elected;
+        assert_eq!(flaps, 0, "cuts {cuts:07b}");
+    }
+}
