@@ -80,7 +80,8 @@ pub enum Reply<O> {
         /// Who leads now, if that is known.
         leader: Option<NodeId>,
     },
-    /// Not applied, and never will be under this sequence.
+    /// Not applied now, and never will be under this sequence. Whether it was applied earlier is
+    /// known only where the reason says so.
     Refused(Refused),
     /// Not proposed: larger than a value may be.
     TooLarge {

@@ -15,6 +15,9 @@ use paxos::Slot;
 use crate::request::{ClientId, Request};
 
 /// Clients that are remembered. The one whose last request is oldest, in slots, is forgotten first.
+///
+/// A forgotten client that asks again before its first answer cannot be told from a new one, and
+/// its request is applied a second time: a retry must not wait for so many other clients.
 pub const SESSIONS_MAX: usize = 1 << 16;
 
 /// Answers that are remembered for one client: how far `sequence` may run ahead of

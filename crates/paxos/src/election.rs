@@ -74,13 +74,13 @@ impl Election {
     }
 
     /// When [`Election::due`] wants to be asked next.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Instant {
         match &self.state {
-            State::Waiting(until) => Some(*until),
-            State::Probing { again, .. } => Some(*again),
-            State::Preparing { until } => Some(*until),
+            State::Waiting(until) => *until,
+            State::Probing { again, .. } => *again,
+            State::Preparing { until } => *until,
             State::Leading { heartbeat, prepare } => {
-                Some(prepare.map_or(*heartbeat, |at| at.min(*heartbeat)))
+                prepare.map_or(*heartbeat, |at| at.min(*heartbeat))
             }
         }
     }
@@ -243,7 +243,7 @@ mod tests {
         let mut rng = Rng::new(1);
         let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
         election.preparing(Instant(0), &mut rng);
-        let at = election.deadline().expect("it does not wait for ever");
+        let at = election.deadline();
         assert_eq!(election.due(Instant(at.0 - 1), &mut rng), None);
         assert_eq!(election.due(at, &mut rng), Some(Due::GiveUp));
     }

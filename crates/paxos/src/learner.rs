@@ -288,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn votes_for_what_is_chosen_already_say_nothing_new() {
+        let configuration = configuration();
+        let mut learner = learner();
+        learner.learn(Slot(0), values(b"abc")).unwrap();
+        delivered(&mut learner);
+        for id in 3..=5 {
+            learner.count(&configuration, NodeId(id), ballot(1), Slot(0), Slot(2)).unwrap();
+        }
+        assert_eq!(learner.accepted_end(&configuration, Slot(0), Slot(2)), None);
+        for id in 3..=5 {
+            learner.count(&configuration, NodeId(id), ballot(1), Slot(1), Slot(5)).unwrap();
+        }
+        assert_eq!(learner.accepted_end(&configuration, Slot(1), Slot(5)), Some(Slot(5)));
+    }
+
+    #[test]
     fn a_watermark_says_nothing_about_another_ballots_value() {
         let configuration = configuration();
         let mut learner = learner();

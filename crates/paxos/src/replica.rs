@@ -3,11 +3,12 @@
 //! with the roles; the roles never call each other.
 
 mod due;
+mod remember;
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::acceptor::{Acceptor, Answer};
+use crate::acceptor::Acceptor;
 use crate::admit::admit;
 use crate::ballot::{Ballot, NodeId, Slot};
 use crate::catchup::Catchup;
@@ -23,7 +24,6 @@ use crate::quorum::Roles;
 use crate::record::Record;
 use crate::resend::{Asked, Resend};
 use crate::rng::Rng;
-use crate::runs::Run;
 use crate::support::{Contact, Witness};
 use crate::time::Instant;
 use crate::value::{Command, Values};
@@ -113,7 +113,7 @@ impl Replica {
 
     /// When to step with [`Input::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        let leads = self.roles.leader.then(|| self.election.deadline()).flatten();
+        let leads = self.roles.leader.then(|| self.election.deadline());
         [leads, self.resend.deadline(), self.catchup.deadline()].into_iter().flatten().min()
     }
 
@@ -224,120 +224,6 @@ impl Replica {
             }
             Message::Votes { page } => self.on_votes(from, page, effects),
         }
-    }
-
-    // ---- acceptor ----
-
-    fn on_prepare(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        ballot: Ballot,
-        slot: Slot,
-        effects: &mut Effects,
-    ) {
-        self.proposer.saw(ballot);
-        match self.acceptor.prepare(ballot) {
-            Answer::Yes(record) => {
-                self.keep(record, effects);
-                self.witness.promised(now);
-                effects.events.push(Event::Promised { ballot });
-            }
-            Answer::Known => self.witness.asked(slot, now),
-            Answer::No | Answer::Contradiction => {
-                self.reject(from, ballot, effects);
-                return;
-            }
-        }
-        let page = self.acceptor.page(slot, self.config.limits.run_bytes_max);
-        effects.send(from, Message::Promise { ballot, page });
-    }
-
-    fn on_accept(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        run: &Run,
-        chosen: Slot,
-        effects: &mut Effects,
-    ) {
-        self.proposer.saw(run.ballot);
-        if self.roles.acceptor {
-            self.accept(now, from, run, effects);
-        }
-        // Our own proposals need no copy here: their proposer counts the votes.
-        if self.roles.learns() && from != self.config.node {
-            let seen = self.learner.see(&self.config.configuration, run);
-            note(from, seen, effects);
-            self.on_chosen(from, run.ballot, chosen, effects);
-        }
-    }
-
-    fn accept(&mut self, now: Instant, from: NodeId, run: &Run, effects: &mut Effects) {
-        let raises = run.ballot > self.acceptor.promised();
-        match self.acceptor.accept(run) {
-            Answer::Yes(record) => {
-                self.keep(record, effects);
-                if raises {
-                    self.witness.promised(now);
-                }
-            }
-            Answer::Known => {}
-            Answer::No => {
-                self.reject(from, run.ballot, effects);
-                return;
-            }
-            Answer::Contradiction => {
-                effects.events.push(Event::Declined { from, why: Decline::Contradiction });
-                return;
-            }
-        }
-        let accepted = Message::Accepted { ballot: run.ballot, first: run.first, end: run.end() };
-        match self.config.announce {
-            Announce::EveryLearner => {
-                effects.send_all(self.config.configuration.learners(), &accepted);
-            }
-            Announce::LeaderOnly => effects.send(from, accepted),
-        }
-    }
-
-    fn keep(&mut self, record: Record, effects: &mut Effects) {
-        self.acceptor.apply(&record);
-        effects.write.records.push(record);
-    }
-
-    fn reject(&mut self, to: NodeId, ballot: Ballot, effects: &mut Effects) {
-        let promised = self.acceptor.promised();
-        let truncated = self.acceptor.truncated();
-        effects.events.push(Event::Rejected { ballot, promised });
-        effects.send(to, Message::Reject { ballot, promised, truncated });
-    }
-
-    fn answer_heartbeat(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        ballot: Ballot,
-        sent: Instant,
-        proof_age: Option<Duration>,
-        effects: &mut Effects,
-    ) {
-        if !self.roles.acceptor {
-            return;
-        }
-        if ballot < self.acceptor.promised() {
-            // It does not know yet that it was deposed.
-            self.reject(from, ballot, effects);
-            return;
-        }
-        self.witness.heard(proof_age, self.config.timing.election_timeout, now);
-        effects.send(from, Message::HeartbeatReply { ballot, sent });
-    }
-
-    fn on_probe(&mut self, now: Instant, from: NodeId, id: u64, effects: &mut Effects) {
-        let promised = self.acceptor.promised();
-        let progress_age = self.witness.age(now);
-        effects.send(from, Message::ProbeReply { id, promised, progress_age });
     }
 
     // ---- proposer ----

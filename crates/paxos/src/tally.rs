@@ -64,9 +64,10 @@ impl Tally {
         end: Slot,
     ) -> Vec<(Ballot, Slot, Slot)> {
         let below = self.by_first.range(..first).next_back();
-        let within = self.by_first.range(first..end);
+        let within = self.by_first.range(first..end.max(first));
         let all = below.into_iter().chain(within);
-        all.filter(|(_, segment)| segment.end > first && configuration.is_quorum(segment.voters))
+        all.filter(|(at, segment)| segment.end > first && **at < end)
+            .filter(|(_, segment)| configuration.is_quorum(segment.voters))
             .map(|(at, segment)| (segment.ballot, first.max(*at), end.min(segment.end)))
             .collect()
     }

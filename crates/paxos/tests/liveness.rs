@@ -1,5 +1,5 @@
-//! Incidents of liveness: partitions, long histories, slow links. Whole replicas in virtual time, on
-//! a network whose only faults are the links that a test cuts.
+//! Incidents of liveness: partitions, long histories, slow links. Whole replicas in virtual time,
+//! on a network whose only faults are the links that a test cuts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,7 +30,8 @@ impl World {
             (NodeId(id), Member { roles, disk: (id > leaders).then(DiskId::default) })
         };
         let members = (1..=leaders + 3).map(member).collect();
-        let configuration = Configuration::majority(ClusterId([7; 16]), members).unwrap();
+        let configuration = Configuration::majority(ClusterId([7; 16]), members);
+        let configuration = configuration.expect("a configuration");
         let replica = |id: u32| {
             let config = Config {
                 node: NodeId(id),

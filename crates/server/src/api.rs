@@ -225,7 +225,13 @@ async fn take(
     replies: mpsc::UnboundedSender<Replied>,
     window: Arc<Semaphore>,
 ) {
-    while let Ok(room) = window.acquire().await {
+    loop {
+        let room = tokio::select! {
+            room = window.acquire() => room,
+            // Who asked has gone, and so have the answers that would have made room.
+            () = replies.closed() => return,
+        };
+        let Ok(room) = room else { return };
         room.forget(); // It comes back with the answer.
         let Ok(Some(message)) = requests.message().await else {
             return;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use node::{Append, Effects, History, Input, Node, Ticket};
 use paxos::wire::decode_message;
 use paxos::{Configuration, Event, NodeId, Slot, Write};
 use tokio::sync::watch;
 
 use crate::counters::Counters;
-use crate::inbox::{Answer, Job, Page, Read, Replied, ReplyTo, Status};
+use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status};
 use crate::post::Post;
 
 /// Jobs of one turn, at most, so that nothing waits too long for a sync or a send.
@@ -47,7 +47,7 @@ pub struct Driver {
     /// Who it is.
     pub me: NodeId,
     /// What it is asked.
-    pub jobs: Receiver<Job>,
+    pub jobs: Jobs,
     /// Its journal thread; none for nodes without a disk.
     pub writes: Option<Sender<Write>>,
     /// The way to its peers.
@@ -70,7 +70,7 @@ impl Driver {
         let mut effects = Effects::default();
         let mut waiting = Waiting::default();
         loop {
-            let first = match self.jobs.recv_timeout(self.sleep()) {
+            let first = match self.jobs.next(self.sleep()) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ended::Stopped,
@@ -106,9 +106,11 @@ impl Driver {
     ) -> bool {
         let mut appends = Vec::new();
         let mut stop = false;
-        let jobs = self.jobs.clone();
-        let ready = first.into_iter().chain(jobs.try_iter());
-        for job in ready.take(TURN_JOBS_MAX) {
+        let mut next = first;
+        for _ in 0..TURN_JOBS_MAX {
+            let Some(job) = next.take().or_else(|| self.jobs.ready()) else {
+                break;
+            };
             match job {
                 Job::Message { from, bytes } => self.message(from, &bytes, effects),
                 Job::Append(request, to) => {

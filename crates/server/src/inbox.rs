@@ -3,13 +3,20 @@
 //! Peers' messages are dropped when it is full, as a network would; clients are told that the node
 //! is busy. Nobody waits for room except those who stop the node.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use node::{Entry, Request};
 use paxos::{NodeId, Slot};
 use tokio::sync::{mpsc, oneshot};
 
 /// Jobs that wait, at most.
 pub const INBOX_MAX: usize = 1 << 16;
+
+/// Their bytes, about, at most.
+pub const INBOX_BYTES_MAX: usize = 256 << 20;
 
 /// What the protocol thread does.
 #[derive(Debug)]
@@ -103,23 +110,66 @@ pub struct Status {
     pub acceptors_reachable: usize,
 }
 
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Job::Message { bytes, .. } => bytes.len(),
+            Job::Append(request, _) => request.command().len(),
+            Job::Read(_) | Job::Status(_) | Job::Stop => 0,
+        }
+    }
+}
+
 /// The sending end.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     jobs: Sender<Job>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub struct Jobs {
+    jobs: Receiver<Job>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    /// The next job, as soon as there is one.
+    pub fn next(&self, patience: Duration) -> Result<Job, RecvTimeoutError> {
+        self.jobs.recv_timeout(patience).inspect(|job| self.taken(job))
+    }
+
+    /// The next job, if there is one.
+    pub fn ready(&self) -> Option<Job> {
+        self.jobs.try_recv().ok().inspect(|job| self.taken(job))
+    }
+
+    fn taken(&self, job: &Job) {
+        self.bytes.fetch_sub(job.bytes(), Ordering::Relaxed);
+    }
 }
 
 impl Inbox {
     /// Both ends.
-    pub fn new() -> (Inbox, Receiver<Job>) {
-        let (jobs, receiver) = bounded(INBOX_MAX);
-        (Inbox { jobs }, receiver)
+    pub fn new() -> (Inbox, Jobs) {
+        let (sender, receiver) = bounded(INBOX_MAX);
+        let bytes = Arc::new(AtomicUsize::new(0));
+        (Inbox { jobs: sender, bytes: bytes.clone() }, Jobs { jobs: receiver, bytes })
     }
 
     /// Gives the job back if there is no room or nobody to do it.
     pub fn offer(&self, job: Job) -> Result<(), Job> {
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+        let bytes = job.bytes();
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) > INBOX_BYTES_MAX {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(job);
+        }
+        self.jobs.try_send(job).map_err(|error| {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+            }
         })
     }
 
@@ -127,5 +177,38 @@ impl Inbox {
     pub fn stop(&self) {
         let gone = self.jobs.send(Job::Stop);
         drop(gone);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Job {
+        Job::Message { from: NodeId(1), bytes: vec![0; bytes] }
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_come_back() {
+        let (inbox, jobs) = Inbox::new();
+        let large = INBOX_BYTES_MAX / 4;
+        for _ in 0..5 {
+            inbox.offer(message(large)).expect("room");
+        }
+        inbox.offer(message(large)).expect_err("full");
+        inbox.offer(Job::Stop).expect_err("full for all alike");
+        jobs.ready().expect("a job");
+        inbox.offer(message(large)).expect("room again");
+        while jobs.ready().is_some() {}
+        assert_eq!(inbox.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn jobs_are_bounded() {
+        let (inbox, _jobs) = Inbox::new();
+        for _ in 0..INBOX_MAX {
+            inbox.offer(message(0)).expect("room");
+        }
+        inbox.offer(message(0)).expect_err("full");
     }
 }
