@@ -76,7 +76,8 @@ pub enum AppendError {
 
 /// A durable sequence of frames.
 ///
-/// After a disk error every later call returns that same error: see [`sync`](Self::sync).
+/// After a failed change of the disk every later call that could fail returns that same error: see
+/// [`sync`](Self::sync). A failed read, in [`replay`](Self::replay), harms nothing.
 #[derive(Clone, Debug)]
 pub struct Journal<D> {
     disk: D,
@@ -170,10 +171,10 @@ impl<D: Disk> Journal<D> {
     ///
     /// When the segment is full, this writes and syncs what it holds and begins the next one.
     pub fn append(&mut self, payload: &[u8]) -> Result<Sequence, AppendError> {
+        self.refuse_if_failed()?;
         if payload.len() > FRAME_BYTES_MAX {
             return Err(AppendError::TooLong { bytes: payload.len() });
         }
-        self.refuse_if_failed()?;
         let end = self.written + self.buffer.len() + frame::frame_bytes(payload.len());
         if end > self.capacity() {
             self.guarded(|journal| journal.begin_segment(payload.len()))?;

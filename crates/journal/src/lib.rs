@@ -13,7 +13,8 @@
 //!   that are form a prefix, and stay. Nothing else is ever replayed: no foreign, stale or changed
 //!   bytes, up to the 32 bits of the checksums.
 //! - [`Journal::cut`] forgets old frames, in whole segments.
-//! - After a disk error the journal refuses everything. Nothing is retried.
+//! - After a failed write, sync or change of names the journal refuses everything. Nothing is
+//!   retried.
 //!
 //! # What it cannot know
 //!

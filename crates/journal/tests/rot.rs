@@ -75,11 +75,45 @@ fn a_flipped_byte_in_any_used_place_is_noticed() {
 }
 
 #[test]
+fn a_flipped_byte_in_any_of_several_segments_never_changes_a_frame() {
+    // A cut leaves live segments and a spare with the frames of its former life.
+    let mut journal = journal(&[&[10], &[57_000], &[12_000], &[12_000], &[30, 40], &[50]]);
+    journal.cut(Sequence(3)).unwrap();
+    let expected = visited(journal.disk_mut()).0;
+    let segments = journal.disk_mut().list().unwrap();
+    assert_eq!(segments.len(), 3);
+    for entry in segments {
+        for sector in 0..entry.bytes / SECTOR_BYTES {
+            for offset in (0..64).chain([200, SECTOR_BYTES - 1]) {
+                let offset = sector * SECTOR_BYTES + offset;
+                let mut disk = journal.clone().into_disk();
+                disk.flip(entry.number, offset, 0x04);
+                let (seen, result) = visited(&mut disk);
+                let context = format!("segment {} byte {offset}", entry.number);
+                assert!(expected.starts_with(&seen), "{context}");
+                // Only the last batch, of one frame, has nobody to vouch for it.
+                assert!(result.is_err() || seen.len() + 1 >= expected.len(), "{context}");
+            }
+        }
+    }
+}
+
+/// Every frame that can be read, and the verdict.
+fn visited(disk: &mut FaultyDisk) -> (Vec<Vec<u8>>, Result<(), OpenError>) {
+    let mut seen = Vec::new();
+    let result = inspect(disk, IDENTITY, |_, frame| seen.push(frame.to_vec()));
+    (seen, result.map(|_| ()))
+}
+
+#[test]
 fn rot_before_a_later_batch_is_a_hole() {
     let mut disk = journal(&[&[10], &[10], &[10]]).into_disk();
     disk.flip(FIRST, 2 * SECTOR_BYTES + 30, 1);
     let why = Damage::BeforeFrame { segment: FIRST, synced_before: Sequence(2) };
     assert_eq!(damage(&mut disk), (FIRST, Sequence(1), why));
+    let text = "journal damaged in segment 1 at byte 4136: frame 1 cannot be read, and a later \
+                frame in segment 1 proves that all below 2 were durable";
+    assert_eq!(check(&mut disk).1.unwrap_err().to_string(), text);
 }
 
 #[test]
@@ -171,6 +205,19 @@ fn another_owners_journal_is_foreign() {
 fn an_empty_disk_is_empty_and_not_a_new_journal() {
     let error = Journal::open(FaultyDisk::new(1), IDENTITY, SMALL, |_, _| {}).unwrap_err();
     assert_eq!(error, OpenError::Empty);
+    assert!(error.to_string().contains("never formatted"));
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_no_verdict_on_the_journal() {
+    let mut journal = journal(&[&[10]]);
+    let operation = journal.disk_mut().operations();
+    journal.disk_mut().schedule(operation, Fault::PowerCut);
+    journal.append(b"lost").unwrap();
+    journal.sync().unwrap_err();
+    let error = Journal::open(journal.into_disk(), IDENTITY, SMALL, |_, _| {}).unwrap_err();
+    assert!(matches!(&error, OpenError::Disk(_)), "{error}");
+    assert!(error.to_string().starts_with("disk failed: list"), "{error}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use super::*;
 use crate::disk::DiskErrorKind;
 use crate::faulty::{Fault, FaultyDisk};
+use alloc::string::ToString;
 use alloc::vec;
 
 const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
@@ -125,6 +126,8 @@ fn every_failed_operation_poisons() {
             }
             assert_eq!(journal.sync(), Err(error.clone()));
             assert_eq!(journal.append(b"z"), Err(AppendError::Disk(error.clone())));
+            let too_long = vec![0; FRAME_BYTES_MAX + 1];
+            assert_eq!(journal.append(&too_long), Err(AppendError::Disk(error.clone())));
             assert_eq!(journal.cut(Sequence(1)), Err(error.clone()));
             assert_eq!(journal.prepare(), Err(error.clone()));
             assert_eq!(journal.replay(Sequence(0), |_, _| {}), Err(OpenError::Disk(error)));
@@ -248,4 +251,20 @@ fn fill_first_segment_is_left(journal: &mut Journal<FaultyDisk>) {
         journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
         journal.sync().unwrap();
     }
+}
+
+#[test]
+fn another_formats_version_is_named_and_nothing_is_visited() {
+    let mut disk = fresh().into_disk();
+    let header = Header { number: FIRST_SEGMENT, start: Sequence(0), identity: IDENTITY };
+    let mut sector = header.to_sector();
+    let found = segment::FORMAT_VERSION + 1;
+    sector[6..8].copy_from_slice(&found.to_le_bytes());
+    let checksum = frame::CRC32C.checksum(&sector[..60]);
+    sector[60..64].copy_from_slice(&checksum.to_le_bytes());
+    disk.write_at(FIRST_SEGMENT, 0, &sector).unwrap();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| panic!("visited")).unwrap_err();
+    assert_eq!(error, OpenError::Version { segment: FIRST_SEGMENT, found });
+    let text = "segment 1 has format version 2; this release reads version 1";
+    assert_eq!(error.to_string(), text);
 }
