@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut samples = FileDisk::open(directory.path().join("probe"))?.sync_latency(1000)?;
     samples.sort_unstable();
-    println!("disk: 512 B and a sync: p50 {:?}, p99 {:?}", samples[500], samples[990]);
+    println!("disk: one sector and a sync: p50 {:?}, p99 {:?}", samples[500], samples[990]);
 
     println!("{:>5} {:>8} {:>14} {:>12}", "k", "segments", "frames/s", "us a sync");
     for k in [1, 16, 256] {

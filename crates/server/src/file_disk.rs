@@ -14,16 +14,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use journal::{Disk, DiskError, DiskErrorKind, FileEntry, SegmentNumber};
+use journal::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNumber};
 use rustix::fs::{FlockOperation, flock};
 
 const LOCK_NAME: &str = "lock";
 const PROBE_NAME: &str = "sync-probe";
 const SUFFIX: &str = ".segment";
 
-/// The size of one write of zeros, and of one probe's write.
+/// The size of one write of zeros, and of the probe's file: a multiple of [`SECTOR_BYTES`].
 const ZEROS_BYTES: usize = 1 << 20;
-const PROBE_BYTES: usize = 512;
 
 /// A directory of segments, held exclusively until dropped.
 #[derive(Debug)]
@@ -41,7 +40,8 @@ impl FileDisk {
     /// Opens the directory, makes it if it is missing, and takes its lock.
     ///
     /// Fails with [`DiskErrorKind::Locked`] while another process holds it. What an earlier process
-    /// left in the system's cache is written out and dropped: reads show what the device holds.
+    /// left in the system's cache is written out and dropped: names and reads show what the device
+    /// holds.
     pub fn open(path: impl Into<PathBuf>) -> Result<FileDisk, DiskError> {
         let path = path.into();
         create_directory(&path)?;
@@ -56,6 +56,9 @@ impl FileDisk {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| explain("lock", &lock_path, &error.into()))?;
         let mut disk = FileDisk { path, directory, _lock: lock, open: None };
+        // A process that died between a rename and its directory sync left a name that is seen
+        // here and that a power cut would still take back.
+        disk.sync_names()?;
         for entry in disk.list()? {
             disk.drop_cache(entry.number)?;
         }
@@ -67,14 +70,18 @@ impl FileDisk {
         &self.path
     }
 
-    /// Writes 512 bytes and syncs, `samples` times, in a file of its own that is removed again.
+    /// Overwrites one sector of a prewritten file and syncs it, `samples` times, as the smallest
+    /// batch of a journal does. The file is the probe's own and is removed again.
     ///
     /// Returns how long each took: what one durable decision costs on this disk at least.
     pub fn sync_latency(&self, samples: usize) -> Result<Vec<Duration>, DiskError> {
         let path = self.path.join(PROBE_NAME);
         let measured = probe(&path, samples).map_err(|error| explain("probe", &path, &error));
-        fs::remove_file(&path).map_err(|error| explain("remove", &path, &error))?;
-        measured
+        let removed = remove_if_present(&path).map_err(|error| explain("remove", &path, &error));
+        // If both failed, the first is the reason.
+        let samples = measured?;
+        removed?;
+        Ok(samples)
     }
 
     fn segment_path(&self, number: SegmentNumber) -> PathBuf {
@@ -223,15 +230,24 @@ fn create_zeroed(path: &Path, bytes: usize) -> io::Result<File> {
 }
 
 fn probe(path: &Path, samples: usize) -> io::Result<Vec<Duration>> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    let block = [0; PROBE_BYTES];
+    // A process that died while probing left its file.
+    remove_if_present(path)?;
+    let file = create_zeroed(path, ZEROS_BYTES)?;
+    let sector = [0x5a; SECTOR_BYTES];
     let sample = |at: usize| {
         let start = Instant::now();
-        file.write_all_at(&block, (at * PROBE_BYTES) as u64)?;
+        file.write_all_at(&sector, (at * SECTOR_BYTES % ZEROS_BYTES) as u64)?;
         file.sync_data()?;
         Ok(start.elapsed())
     };
     (0..samples).map(sample).collect()
+}
+
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
 }
 
 fn explain(operation: &str, path: &Path, error: &io::Error) -> DiskError {
@@ -320,8 +336,21 @@ mod tests {
     #[test]
     fn a_probe_measures_and_cleans_up() {
         let (_directory, disk) = temporary();
-        assert_eq!(disk.sync_latency(3).unwrap().len(), 3);
-        assert!(!disk.path().join(PROBE_NAME).exists());
+        let probe = disk.path().join(PROBE_NAME);
+        fs::write(&probe, b"left by a process that died").unwrap();
+        let more_than_the_file_holds = ZEROS_BYTES / SECTOR_BYTES + 1;
+        for samples in [0, 3, more_than_the_file_holds] {
+            assert_eq!(disk.sync_latency(samples).unwrap().len(), samples);
+            assert!(!probe.exists());
+        }
+    }
+
+    #[test]
+    fn a_failed_probe_names_its_reason() {
+        let (_directory, disk) = temporary();
+        fs::remove_dir_all(disk.path()).unwrap();
+        let error = disk.sync_latency(1).unwrap_err();
+        assert!(error.detail.starts_with("probe "), "{error}");
     }
 
     #[test]
