@@ -47,6 +47,8 @@ fn everything_that_can_happen_happens() {
         "sent_again",
         "fetched",
         "following",
+        "gave_up",
+        "forsaken",
     ];
     for event in expected {
         assert!(total.events.contains_key(event), "{event} never happens");
