@@ -4,6 +4,7 @@
 
 mod due;
 mod remember;
+mod timeless;
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -1,0 +1,27 @@
+//! All reachable states of small worlds, over the production replica.
+//!
+//! A walk samples; this looks at everything, in worlds small enough for that. A few nodes run the
+//! real `paxos::Replica`; what patience would decide is a move that may come at any moment, so
+//! every order of deliveries, campaigns, crashes and syncs is seen. Messages, once sent, can be
+//! delivered for ever, so loss, delay, repetition and reordering need no moves of their own.
+//!
+//! What it does not know: time. Heartbeats and probes are left out (a lost message is no news), so
+//! nothing here speaks of progress. Worlds are small: what needs a third leader or a fourth slot
+//! to go wrong is for the walks.
+//!
+//! A node's whole state is interned, and a state of the world is one number a node: the real code
+//! runs once for each node state and message, and the search itself only looks up numbers. States
+//! are kept exactly, not as fingerprints, so none can be mistaken for another.
+//!
+//! Source: the idea of checking the code that runs, with the count of states pinned in a test, is
+//! that of model checkers for actors; the search itself is plain breadth first.
+
+mod scene;
+mod local;
+mod atlas;
+mod judge;
+mod search;
+mod story;
+
+pub use scene::{Flaw, Scene};
+pub use search::{Counterexample, Found, Reduced, explore};
