@@ -1,37 +1,44 @@
+//! The long search: `cargo run --release -p sim --example explore [STATES_MAX]`.
+
+use std::env;
 use std::time::Instant;
-use sim::explore::*;
+
 use paxos::Announce;
+use sim::explore::{Reduced, Scene, explore};
+
+/// States of one scene, unless the first argument says otherwise.
+const STATES_MAX: usize = 20_000_000;
+
 fn main() {
-    let d = Scene::DUEL;
-    let n = Scene { rejects: false, ..d };
+    let duel = Scene::DUEL;
+    let quiet = Scene { rejects: false, values: &[1, 0], ..duel };
     let scenes = [
-        Scene { name: "00 norej", values: &[0,0], ..n },
-        Scene { name: "10 norej", values: &[1,0], ..n },
-        Scene { name: "11 norej", ..n },
-        Scene { name: "acrash00 norej", values: &[0,0], acceptor_crashes: 1, ..n },
-        Scene { name: "00 rej", values: &[0,0], ..d },
-        Scene { name: "lcrash 00 norej", values: &[1,0], leader_crashes: 1, campaigns: &[2,0], ..n },
-        Scene { name: "follow 10 norej", values: &[1,0], following: Some(Announce::LeaderOnly), ..n },
-        Scene { name: "fetch 10 norej", values: &[1,0], fetches: true, ..n },
+        Scene { name: "starts", values: &[0, 0], ..quiet },
+        Scene { name: "one value", ..quiet },
+        Scene { name: "leader crash", leader_crashes: 1, campaigns: &[2, 0], ..quiet },
+        Scene { name: "acceptor crash", values: &[0, 0], acceptor_crashes: 1, ..quiet },
+        Scene { name: "following", following: Some(Announce::LeaderOnly), ..quiet },
+        Scene { name: "fetching", fetches: true, ..quiet },
+        duel,
     ];
-    let flaws = [Flaw::ForgetsPromise, Flaw::ForgetsDisk, Flaw::SendsBeforeSync, Flaw::RepeatsIncarnation, Flaw::HidesVotes, Flaw::BelievesWatermark, Flaw::QuorumsApart];
-    let max: usize = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(2_000_000);
-    for s in scenes {
-        let t = Instant::now();
-        let f = explore(&s, Reduced::FULLY, max);
-        println!("{} {:?} {:?}", s.name, f, t.elapsed());
-    }
-    for flaw in flaws {
-        let s = Scene { flaw: Some(flaw), name: "flaw", ..d };
-        let s = match flaw {
-            Flaw::ForgetsDisk | Flaw::SendsBeforeSync => Scene { acceptor_crashes: 1, ..s },
-            Flaw::RepeatsIncarnation => Scene { leader_crashes: 1, campaigns: &[2, 1], ..s },
-            Flaw::BelievesWatermark => Scene { following: Some(Announce::LeaderOnly), ..s },
-            _ => s,
+    let given = env::args().nth(1).and_then(|argument| argument.parse().ok());
+    println!(
+        "{:<16}{:>12}{:>14}{:>7}{:>9}  outcome",
+        "world", "states", "by name", "depth", "time"
+    );
+    for scene in scenes {
+        let start = Instant::now();
+        let found = explore(&scene, Reduced::FULLY, given.unwrap_or(STATES_MAX));
+        let outcome = match &found.counterexample {
+            Some(counterexample) => counterexample.what.as_str(),
+            None if found.is_complete => "every state is fine",
+            None => "fine so far; not every state was seen",
         };
-        let t = Instant::now();
-        let f = explore(&s, Reduced::FULLY, max);
-        println!("{flaw:?} {:?}", t.elapsed());
-        println!("{f:#?}");
+        let (states, by_name, depth) = (found.states, found.states_by_name, found.depth);
+        let time = start.elapsed().as_secs_f64();
+        println!("{:<16}{states:>12}{by_name:>14}{depth:>7}{time:>8.1}s  {outcome}", scene.name);
+        for sentence in found.counterexample.iter().flat_map(|found| &found.story) {
+            println!("  {sentence}");
+        }
     }
 }

@@ -24,6 +24,7 @@ mod broken;
 mod check;
 mod trace;
 mod ancestor;
+pub mod links;
 pub mod explore;
 
 pub use ancestor::{AncestorRow, ancestor_table};

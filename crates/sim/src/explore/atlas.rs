@@ -147,7 +147,8 @@ impl Atlas {
         let mut met = HashSet::from([id]);
         let (mut at, mut before) = (id, None);
         loop {
-            let letters = (0..64 * INBOX_WORDS).filter(|bit| inbox[bit / 64] >> (bit % 64) & 1 == 1);
+            let letters =
+                (0..64 * INBOX_WORDS).filter(|bit| inbox[bit / 64] >> (bit % 64) & 1 == 1);
             for letter in letters {
                 let letter = u32::try_from(letter).expect("a few letters");
                 let to = self.deliver(at, letter);

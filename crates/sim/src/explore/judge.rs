@@ -53,7 +53,8 @@ impl Judge {
             let local = atlas.local(acceptor);
             local.wrong.clone().map_or(Ok(()), Err)?;
             let me = local.replica.config().node;
-            let all = local.voted.iter().flat_map(|(at, values)| values.iter().map(move |v| (at, v)));
+            let all =
+                local.voted.iter().flat_map(|(at, values)| values.iter().map(move |v| (at, v)));
             for (&(slot, ballot), value) in all {
                 let same = |vote: &&mut (Slot, Ballot, &Value, Voters<Phase2>)| {
                     (vote.0, vote.1, vote.2) == (slot, ballot, value)
@@ -100,7 +101,9 @@ impl Judge {
             if chosen.get(&slot) != Some(value) {
                 let there = chosen.get(&slot).map_or("nothing".to_string(), name);
                 let value = name(value);
-                return Err(format!("leader {me} learned {value} in slot {slot}; {there} is chosen"));
+                return Err(format!(
+                    "leader {me} learned {value} in slot {slot}; {there} is chosen"
+                ));
             }
             slot = slot.plus(1);
         }

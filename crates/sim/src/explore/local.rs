@@ -182,12 +182,7 @@ impl Local {
         self.replica.step(Instant(0), input, effects);
     }
 
-    fn absorb(
-        &mut self,
-        scene: &Scene,
-        effects: Effects,
-        post: &mut dyn FnMut(Letter) -> Sent,
-    ) {
+    fn absorb(&mut self, scene: &Scene, effects: Effects, post: &mut dyn FnMut(Letter) -> Sent) {
         self.replica.forget_time();
         let me = self.replica.config().node;
         for event in &effects.events {

@@ -210,7 +210,7 @@ impl Search {
         let mut same = 1;
         for renaming in 1..count {
             let mut form = *state;
-            for (place, &id) in state[..self.scene.places()].iter().enumerate() {
+            for &id in &state[..self.scene.places()] {
                 let (to, id) = self.atlas.rename(id, renaming);
                 form[to] = id;
             }

@@ -1,0 +1,52 @@
+//! Every pattern of links between five acceptors and three leaders, and the time until a value is
+//! chosen on it.
+
+use paxos::Timing;
+use sim::links::{ACCEPTORS, LEADERS, Situation, patterns, time_to_choose};
+
+/// Election timeouts from the moment at which the links change until the value is chosen.
+const TIMEOUTS_MAX: u32 = 2;
+
+fn bound_us() -> u64 {
+    u64::try_from((Timing::default().election_timeout * TIMEOUTS_MAX).as_micros()).unwrap()
+}
+
+/// Values are chosen on exactly the patterns that the contract promises, and in time.
+fn check(situation: Situation) {
+    let (mut chosen, mut hopeless, mut worst_us) = (0, 0, 0);
+    for row in patterns() {
+        let time = time_to_choose(row.links, situation, 1, bound_us());
+        assert_eq!(time.is_some(), row.links.has_hope(), "{:015b}: {time:?}", row.links.up);
+        worst_us = worst_us.max(time.unwrap_or(0));
+        *if time.is_some() { &mut chosen } else { &mut hopeless } += row.graphs;
+    }
+    println!("{situation:?}: {chosen} graphs choose, {hopeless} cannot; slowest {worst_us} us");
+    assert_eq!((chosen, hopeless), (28_672, 4_096));
+}
+
+#[test]
+fn the_patterns_stand_for_every_graph() {
+    let all = patterns();
+    assert_eq!(all.len(), 792);
+    assert_eq!(all.iter().map(|row| row.graphs).sum::<u64>(), 1 << (LEADERS * ACCEPTORS));
+}
+
+#[test]
+fn where_nobody_leads_every_graph_with_a_quorum_chooses() {
+    check(Situation::NobodyLeads);
+}
+
+#[test]
+fn where_the_first_led_every_graph_with_a_quorum_chooses() {
+    check(Situation::Leads(0));
+}
+
+#[test]
+fn where_the_second_led_every_graph_with_a_quorum_chooses() {
+    check(Situation::Leads(1));
+}
+
+#[test]
+fn where_the_third_led_every_graph_with_a_quorum_chooses() {
+    check(Situation::Leads(2));
+}
