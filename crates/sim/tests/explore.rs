@@ -23,11 +23,14 @@ fn with_acceptors_told_apart_there_are_as_many_states_as_symmetry_says() {
     assert_eq!((found.states, found.states_by_name), (525_505, 525_505));
 }
 
-fn found_out(flaw: Flaw) {
-    let scene = Scene { flaw: Some(flaw), rejects: false, ..Scene::DUEL };
+fn flawed(flaw: Flaw) -> Scene {
+    Scene { flaw: Some(flaw), rejects: false, ..Scene::DUEL }
+}
+
+fn found_out(scene: Scene) {
     let found = explore(&scene, Reduced::FULLY, STATES_MAX);
     let counterexample = found.counterexample.expect("a flaw is found out");
-    println!("{flaw:?} after {} states: {}", found.states, counterexample.what);
+    println!("{:?} after {} states: {}", scene.flaw, found.states, counterexample.what);
     for sentence in &counterexample.story {
         println!("  {sentence}");
     }
@@ -36,15 +39,15 @@ fn found_out(flaw: Flaw) {
 
 #[test]
 fn an_acceptor_that_forgets_promises_is_found_out() {
-    found_out(Flaw::ForgetsPromise);
+    found_out(flawed(Flaw::ForgetsPromise));
 }
 
 #[test]
 fn a_promise_that_hides_votes_is_found_out() {
-    found_out(Flaw::HidesVotes);
+    found_out(flawed(Flaw::HidesVotes));
 }
 
 #[test]
 fn quorums_that_do_not_meet_are_found_out() {
-    found_out(Flaw::QuorumsApart);
+    found_out(flawed(Flaw::QuorumsApart));
 }

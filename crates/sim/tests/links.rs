@@ -8,7 +8,8 @@ use sim::links::{ACCEPTORS, LEADERS, Situation, patterns, time_to_choose};
 const TIMEOUTS_MAX: u32 = 2;
 
 fn bound_us() -> u64 {
-    u64::try_from((Timing::default().election_timeout * TIMEOUTS_MAX).as_micros()).unwrap()
+    u64::try_from((Timing::default().election_timeout * TIMEOUTS_MAX).as_micros())
+        .expect("a short time")
 }
 
 /// Values are chosen on exactly the patterns that the contract promises, and in time.
