@@ -24,7 +24,7 @@ pub struct Scene {
     /// Clients' values that each leader is given when a life's first campaign starts. Each is
     /// proposed in a slot of its own, above the leader's start.
     pub values: &'static [u8],
-    /// Whether a rejection may arrive. It teaches rounds and ends reigns; safety never waits for it.
+    /// Whether a rejection may arrive. It teaches rounds and ends reigns; safety does not need it.
     pub rejects: bool,
     /// How often acceptors may crash, all together. Without crashes a disk is instant, for nobody
     /// can tell.
