@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: exactly what CI runs, step by step. `cargo xtask fix`: what can be mended by
-//! a machine. Checks never edit files.
+//! a machine. `cargo xtask museum`: whether every known bug is noticed. Checks never edit files.
+
+mod museum;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -19,8 +21,9 @@ fn main() -> ExitCode {
     let steps: &[&[&str]] = match task.as_deref() {
         Some("ci") => &CI,
         Some("fix") => &FIX,
+        Some("museum") => return open_museum(),
         _ => {
-            eprintln!("usage: cargo xtask ci|fix");
+            eprintln!("usage: cargo xtask ci|fix|museum [--only NAME]");
             return ExitCode::from(2);
         }
     };
@@ -41,4 +44,16 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn open_museum() -> ExitCode {
+    let rest: Vec<String> = env::args().skip(2).collect();
+    match rest.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => museum::museum(None),
+        ["--only", name] => museum::museum(Some(name)),
+        _ => {
+            eprintln!("usage: cargo xtask museum [--only NAME]");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -235,6 +235,61 @@ impl Election {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ballot::Incarnation;
+    use crate::quorum::{ClusterId, DiskId, Member, Roles};
+
+    fn configuration() -> Configuration {
+        let member = |id: u32| {
+            let roles = Roles { leader: id <= 2, acceptor: id > 2, learner: false };
+            (NodeId(id), Member { roles, disk: (id > 2).then(DiskId::default) })
+        };
+        Configuration::majority(ClusterId::default(), (1..=5).map(member).collect()).unwrap()
+    }
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot { round, leader: NodeId(2), incarnation: Incarnation(1) }
+    }
+
+    /// A would-be leader that has just asked the acceptors, and what it asked.
+    fn probing(rng: &mut Rng) -> (Election, u64) {
+        let mut election = Election::new(Timing::default(), 0, Instant(0), rng);
+        let at = election.deadline().expect("it does not wait for ever");
+        let Some(Due::Probe { id, .. }) = election.due(at, rng) else {
+            panic!("it asks before it prepares");
+        };
+        (election, id)
+    }
+
+    #[test]
+    fn a_campaign_needs_a_quorum_without_a_leader() {
+        let (mut election, id) = probing(&mut Rng::new(1));
+        let mut answer =
+            |acceptor, age| election.probed(&configuration(), NodeId(acceptor), id, age);
+        assert!(!answer(3, None), "one acceptor may just have lost its link to the leader");
+        assert!(!answer(3, None), "nor the same one twice");
+        assert!(!answer(4, Some(Duration::ZERO)), "this one has a leader");
+        assert!(answer(5, Some(Timing::default().election_timeout)));
+    }
+
+    #[test]
+    fn an_old_leaders_heartbeat_changes_nothing() {
+        let mut rng = Rng::new(1);
+        let (mut election, _) = probing(&mut rng);
+        assert!(election.heard(ballot(2), Some(Duration::ZERO), Instant(9_000), &mut rng));
+        let followed = election.clone();
+        assert!(!election.heard(ballot(1), Some(Duration::ZERO), Instant(90_000), &mut rng));
+        assert_eq!(election, followed);
+    }
+
+    #[test]
+    fn a_contested_leader_moves_above_the_one_that_contests() {
+        let mut rng = Rng::new(1);
+        let (mut election, _) = probing(&mut rng);
+        election.elected(ballot(1), Instant(10_000));
+        election.contested(Instant(10_000), &mut rng);
+        let soon = Instant(10_000).plus(Timing::default().election_timeout);
+        assert_eq!(election.due(soon, &mut rng), Some(Due::Prepare));
+    }
 
     #[test]
     fn a_campaign_that_comes_to_nothing_is_given_up() {

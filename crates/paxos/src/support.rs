@@ -144,4 +144,11 @@ mod tests {
         witness.heard(Some(PATIENCE / 2), PATIENCE, Instant(10));
         assert_eq!(witness.age(Instant(20)), Some(Duration::from_micros(10)));
     }
+
+    #[test]
+    fn a_promise_gives_its_leader_time() {
+        let mut witness = Witness::default();
+        witness.promised(Instant(10));
+        assert_eq!(witness.age(Instant(30)), Some(Duration::from_micros(20)));
+    }
 }

@@ -69,3 +69,39 @@ fn an_own_value_adopted_again_is_still_ours() {
     proposed(&mut proposer);
     assert_eq!(proposer.hand_back(), [vec![7].into()]);
 }
+
+#[test]
+fn an_adopted_value_is_not_ours_to_hand_back() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let old = Ballot { round: 1, leader: NodeId(9), incarnation: Incarnation(9) };
+    proposer.saw(old);
+    elect(&mut proposer, &[Run { ballot: old, first: Slot(0), values: vec![value(7)].into() }]);
+    assert_eq!(proposed(&mut proposer)[0].values, vec![value(7)].into());
+    assert!(proposer.hand_back().is_empty(), "whoever introduced it asks for it, once");
+}
+
+#[test]
+fn slots_that_were_cut_are_not_free() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let ballot = proposer.prepare(&configuration(), Slot(3), |_| None);
+    let page = |truncated| Page { from: Slot(3), votes: vec![], next: None, truncated };
+    let mut answer = |id, cut| proposer.promise(&configuration(), NodeId(id), ballot, page(cut));
+    assert_eq!(answer(2, Slot(3)), Promised::Counted, "what is cut is known here");
+    assert_eq!(answer(3, Slot(4)), Promised::Behind(Slot(4)));
+    assert_eq!(proposer.ballot(), None);
+}
+
+#[test]
+fn bytes_in_flight_are_bounded() {
+    let limits = Limits { bytes_in_flight_max: 5, run_slots_max: 1, ..Limits::default() };
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposer.propose(vec![vec![7; 3].into(); 4], &limits);
+    let runs: Vec<Run> = core::iter::from_fn(|| proposer.next_run(&limits)).collect();
+    assert_eq!(runs.len(), 3, "the start, and values until the bound is reached");
+    let (ballot, first) = (runs[1].ballot, runs[1].first);
+    for id in [2, 3, 4] {
+        proposer.accepted(&configuration(), NodeId(id), ballot, first, runs[1].end());
+    }
+    assert!(proposer.next_run(&limits).is_some(), "what is chosen makes room");
+}
