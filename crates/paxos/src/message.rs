@@ -249,3 +249,17 @@ impl Message {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_proves_that_the_disk_moves() {
+        let (ballot, sent) = (Ballot::NONE, Instant(1));
+        assert!(Message::HeartbeatReply { ballot, sent }.waits_for_disk());
+        let promised = ballot;
+        let (id, progress_age) = (1, None);
+        assert!(!Message::ProbeReply { id, promised, progress_age }.waits_for_disk());
+    }
+}
