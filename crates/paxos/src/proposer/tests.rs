@@ -105,3 +105,18 @@ fn bytes_in_flight_are_bounded() {
     }
     assert!(proposer.next_run(&limits).is_some(), "what is chosen makes room");
 }
+
+#[test]
+fn an_own_value_moves_on_where_another_was_chosen() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposer.propose(vec![vec![7].into()], &Limits::default());
+    assert_eq!(proposed(&mut proposer)[1].first, Slot(1));
+    let after = |chosen: Value| {
+        let mut proposer = proposer.clone();
+        proposer.prepare(&configuration(), Slot(2), |_| Some(&chosen));
+        proposer.hand_back()
+    };
+    assert_eq!(after(value(8)), [vec![7].into()]);
+    assert_eq!(after(value(7)), [], "ours was chosen");
+}
