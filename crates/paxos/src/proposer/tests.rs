@@ -120,3 +120,16 @@ fn an_own_value_moves_on_where_another_was_chosen() {
     assert_eq!(after(value(8)), [vec![7].into()]);
     assert_eq!(after(value(7)), [], "ours was chosen");
 }
+
+#[test]
+fn a_leader_without_a_quorum_steps_down() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    let ballot = proposer.leading().unwrap();
+    let higher = Ballot { round: ballot.round + 1, ..ballot };
+    let mut refuse = |id| proposer.rejected(&configuration(), NodeId(id), ballot, higher);
+    assert_eq!(refuse(2), Rejected::Contested, "two of three acceptors are left");
+    assert_eq!(refuse(2), Rejected::Contested, "one acceptor twice is one acceptor");
+    assert_eq!(refuse(3), Rejected::Deposed);
+    assert_eq!(proposer.ballot(), None);
+}
