@@ -77,7 +77,7 @@ fn visit(only: Option<&str>) -> io::Result<bool> {
         }
         Fate::Stillborn => return Err(io::Error::other("the sound core does not compile")),
     }
-    println!("{:<28} {:<44} noticed by", "mutant", "source");
+    println!("{:<30} {:<68} noticed by", "mutant", "source");
     let mut noticed = 0;
     for mutant in &chosen {
         let began = Instant::now();
@@ -89,7 +89,7 @@ fn visit(only: Option<&str>) -> io::Result<bool> {
         };
         noticed += usize::from(matches!(fate, Fate::Killed(_)));
         let seconds = began.elapsed().as_secs();
-        println!("{:<28} {:<44} {by} ({seconds} s)", mutant.name, mutant.source);
+        println!("{:<30} {:<68} {by} ({seconds} s)", mutant.name, mutant.source);
     }
     println!("{noticed} of {} noticed", chosen.len());
     Ok(noticed == chosen.len())
