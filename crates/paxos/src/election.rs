@@ -253,7 +253,7 @@ mod tests {
     /// A would-be leader that has just asked the acceptors, and what it asked.
     fn probing(rng: &mut Rng) -> (Election, u64) {
         let mut election = Election::new(Timing::default(), 0, Instant(0), rng);
-        let at = election.deadline().expect("it does not wait for ever");
+        let at = election.deadline();
         let Some(Due::Probe { id, .. }) = election.due(at, rng) else {
             panic!("it asks before it prepares");
         };
