@@ -41,7 +41,7 @@ const BUILD: &str = "build --package sim --example hunt";
 /// Cheapest first. Left out are what the walks have shown already, and a test that knows which
 /// seeds show a rare event: any change of the core upsets that.
 const TESTS: [&str; 2] = [
-    "test --package paxos --package node --lib",
+    "test --package paxos --package node --lib --test liveness",
     "test --package sim --test walks --test lives -- \
      --skip a_thousand_walks --skip a_leader_is_overtaken",
 ];
