@@ -1,7 +1,9 @@
 //! `cargo xtask ci`: exactly what CI runs, step by step. `cargo xtask fix`: what can be mended by
-//! a machine. `cargo xtask museum`: whether every known bug is noticed. Checks never edit files.
+//! a machine. `cargo xtask museum`: whether every known bug is noticed. `cargo xtask soak`: walks
+//! over fresh seeds, for hours. Checks never edit files.
 
 mod museum;
+mod soak;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -22,8 +24,9 @@ fn main() -> ExitCode {
         Some("ci") => &CI,
         Some("fix") => &FIX,
         Some("museum") => return open_museum(),
+        Some("soak") => return soak::run(env::args().skip(2)),
         _ => {
-            eprintln!("usage: cargo xtask ci|fix|museum [--only NAME]");
+            eprintln!("usage: cargo xtask ci|fix|museum [--only NAME]|soak --hours N");
             return ExitCode::from(2);
         }
     };

@@ -1,6 +1,7 @@
 //! What can go wrong and how often, as plain data. Knows no mechanism: the world reads it.
 //!
-//! All spans are in virtual microseconds, all chances in permille.
+//! All spans are in virtual microseconds, all chances in permille. The kinds of misfortune are
+//! weights: how likely each is, against the others.
 
 use paxos::Rng;
 
@@ -29,6 +30,25 @@ pub struct Faults {
     pub silence: u64,
     /// A node stands still and then finds everything late.
     pub pause: u64,
+    /// Every node loses its power at once; each comes back in its own time.
+    pub power_loss: u64,
+    /// Each link is cut or not, in each direction, by chance.
+    pub tear: u64,
+    /// The network loses most of what it carries.
+    pub storm: u64,
+    /// A disk takes many times as long.
+    pub slow_disk: u64,
+    /// A clock runs too fast or too slow.
+    pub drift: u64,
+    /// A clock jumps ahead.
+    pub jump: u64,
+    /// How far a clock may drift, in permille of true time; below 1000.
+    pub drift_permille_max: u64,
+    /// How far a clock jumps, at most.
+    pub jump_us_max: u64,
+    /// How many revived acceptors find their disk damaged beyond what the protocol promises to
+    /// survive. They must not start.
+    pub damage_permille: u64,
 }
 
 /// What the network does to a message.
@@ -59,6 +79,8 @@ pub struct DiskSpeed {
     pub stall_permille: u64,
     /// The longest time of those.
     pub stall_us_max: u64,
+    /// How many syncs fail. Each stops its node.
+    pub fail_permille: u64,
 }
 
 impl Weather {
@@ -92,6 +114,7 @@ impl Faults {
                 sync_us_max: 1_000 + up_to(8_000),
                 stall_permille: up_to(20),
                 stall_us_max: 20_000 + up_to(200_000),
+                fail_permille: up_to(6) * up_to(1),
             },
             pause_us_max: 60_000 + up_to(600_000),
             misfortune_us_max: 50_000 + up_to(900_000),
@@ -101,6 +124,54 @@ impl Faults {
             isolate: up_to(2),
             silence: up_to(1),
             pause: 1 + up_to(1),
+            power_loss: up_to(1),
+            tear: up_to(2),
+            storm: up_to(2),
+            slow_disk: up_to(2),
+            drift: up_to(2),
+            jump: up_to(1),
+            drift_permille_max: up_to(400),
+            jump_us_max: 1_000 + up_to(2_000_000),
+            damage_permille: 0,
         }
     }
+
+    /// Every number by its name, in order: for whoever reads or writes faults as text.
+    pub fn numbers(&mut self) -> Vec<(&'static str, &mut u64)> {
+        let Faults { lasts_us, weather, disk, pause_us_max, misfortune_us_max, .. } = self;
+        vec![
+            ("lasts_us", lasts_us),
+            ("pause_us_max", pause_us_max),
+            ("misfortune_us_max", misfortune_us_max),
+            ("crash", &mut self.crash),
+            ("cut_one_way", &mut self.cut_one_way),
+            ("cut_two_ways", &mut self.cut_two_ways),
+            ("isolate", &mut self.isolate),
+            ("silence", &mut self.silence),
+            ("pause", &mut self.pause),
+            ("power_loss", &mut self.power_loss),
+            ("tear", &mut self.tear),
+            ("storm", &mut self.storm),
+            ("slow_disk", &mut self.slow_disk),
+            ("drift", &mut self.drift),
+            ("jump", &mut self.jump),
+            ("drift_permille_max", &mut self.drift_permille_max),
+            ("jump_us_max", &mut self.jump_us_max),
+            ("damage_permille", &mut self.damage_permille),
+            ("weather.delay_us_min", &mut weather.delay_us_min),
+            ("weather.delay_us_max", &mut weather.delay_us_max),
+            ("weather.late_permille", &mut weather.late_permille),
+            ("weather.late_us_max", &mut weather.late_us_max),
+            ("weather.loss_permille", &mut weather.loss_permille),
+            ("weather.repeat_permille", &mut weather.repeat_permille),
+            ("disk.sync_us_min", &mut disk.sync_us_min),
+            ("disk.sync_us_max", &mut disk.sync_us_max),
+            ("disk.stall_permille", &mut disk.stall_permille),
+            ("disk.stall_us_max", &mut disk.stall_us_max),
+            ("disk.fail_permille", &mut disk.fail_permille),
+        ]
+    }
+
+    /// The largest that any of the numbers may be: an hour, in microseconds.
+    pub const NUMBER_MAX: u64 = 3_600_000_000;
 }

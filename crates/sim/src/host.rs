@@ -1,13 +1,25 @@
 //! One machine: a node in memory, its disk, and the writes between them.
 //!
-//! A crash takes the memory and any suffix of what is not synced. What is synced survives always:
-//! an acceptor that loses it is not an acceptor any more, and no protocol is asked to bear that.
+//! Writes are made durable as the server's journal thread does it: all that waits goes into one
+//! batch, one sync, and then everything leaves that waited for it. What a life's end leaves on the
+//! disk is decided in `disk.rs`.
 
 use std::collections::VecDeque;
 
+use journal::{DiskError, Fault};
 use node::{History, Node};
 use paxos::acceptor::Acceptor;
 use paxos::{Config, Configuration, Envelope, Incarnation, Instant, NodeId, Record, Rng, Write};
+
+use crate::clock::Clock;
+use crate::disk::{Ending, Found, Storage};
+
+/// Writes that one sync makes durable.
+#[derive(Debug, Default)]
+struct Batch {
+    records: usize,
+    then_send: Vec<Envelope>,
+}
 
 /// One machine.
 #[derive(Debug)]
@@ -20,31 +32,46 @@ pub struct Host {
     pub is_silent: bool,
     /// Stands still until then.
     pub paused_until: Instant,
-    /// The earliest tick that is planned.
+    /// Its disk is slow until then.
+    pub slow_until: Instant,
+    /// Its own time.
+    pub clock: Clock,
+    /// Its disk is damaged, and it must never start again.
+    pub is_out: bool,
+    /// The earliest tick that is planned, in the world's time.
     pub wake: Option<Instant>,
     /// What this life is to be told at birth; its incarnation is drawn each time.
     config: Config,
-    records: Vec<Record>,
-    in_flight: VecDeque<Write>,
-    last_write_done: Instant,
+    /// An acceptor's; nobody else has one.
+    pub storage: Option<Storage>,
+    /// Writes that wait for the batch before them.
+    waiting: VecDeque<Write>,
+    /// The batch under way: what leaves once it is on disk.
+    batch: Option<Batch>,
     /// What the disk folds to; what disk and queue together fold to.
     durable: Acceptor,
     expected: Acceptor,
 }
 
 impl Host {
-    /// A machine that is down, with an empty disk.
-    pub fn new(config: Config) -> Host {
+    /// A machine that is down; an acceptor's disk is formatted and empty.
+    pub fn new(config: Config, rng: &mut Rng) -> Host {
+        let is_acceptor = config.configuration.acceptors().contains(&config.node);
+        let storage =
+            is_acceptor.then(|| Storage::new(config.configuration.clone(), config.node, rng));
         Host {
             node: None,
             life: 0,
             is_silent: false,
             paused_until: Instant(0),
+            slow_until: Instant(0),
+            clock: Clock::new(),
+            is_out: false,
             wake: None,
             config,
-            records: Vec::new(),
-            in_flight: VecDeque::new(),
-            last_write_done: Instant(0),
+            storage,
+            waiting: VecDeque::new(),
+            batch: None,
             durable: Acceptor::default(),
             expected: Acceptor::default(),
         }
@@ -69,68 +96,108 @@ impl Host {
     }
 
     pub fn writes_in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.waiting.len() + usize::from(self.batch.is_some())
     }
 
-    /// Begins a life. `same_bits` breaks the rule that every life draws its own.
-    pub fn start(&mut self, now: Instant, same_bits: bool, rng: &mut Rng) {
+    /// Begins a life with what the disk holds, if that can be relied on. `same_bits` breaks the
+    /// rule that every life draws its own.
+    ///
+    /// Gives back the records that made it to the disk in the last life's last moment.
+    pub fn start(
+        &mut self,
+        now: Instant,
+        same_bits: bool,
+        rng: &mut Rng,
+    ) -> Result<Vec<Record>, Found> {
+        let (records, late) = match self.storage.as_mut().map(Storage::open) {
+            None => (Vec::new(), 0),
+            Some(Found::Whole { records, late }) => (records, late),
+            Some(found) => return Err(found),
+        };
         let (bits, seed) = (rng.draw(), rng.draw());
         let (bits, seed) = if same_bits { (u64::from(self.id().0), 1) } else { (bits, seed) };
         self.life += 1;
-        let config = Config { incarnation: Incarnation(bits), ..self.config.clone() };
-        let records = self.records.iter().cloned();
-        self.node = Some(Node::recover(config, records, History::default(), now, seed));
         self.wake = None;
-        self.last_write_done = now;
-    }
-
-    /// Ends a life. Gives back the records that made it to the disk in the last moment.
-    pub fn crash(&mut self, rng: &mut Rng) -> Vec<Record> {
-        self.node = None;
-        let unsynced: Vec<Record> =
-            self.in_flight.drain(..).flat_map(|write| write.records).collect();
-        let survive = if unsynced.is_empty() { 0 } else { rng.index(unsynced.len() + 1) };
-        let survivors: Vec<Record> = unsynced.into_iter().take(survive).collect();
-        self.keep(&survivors);
-        self.expected = self.durable.clone();
-        survivors
-    }
-
-    /// Damages the disk: keeps the first `keep` records. No walk over a sound world does this.
-    pub fn damage(&mut self, keep: usize) {
-        self.records.truncate(keep);
         self.durable = Acceptor::default();
-        for record in &self.records {
+        for record in &records {
             self.durable.apply(record);
         }
         self.expected = self.durable.clone();
+        let late = records[records.len() - late..].to_vec();
+        let config = Config { incarnation: Incarnation(bits), ..self.config.clone() };
+        let local = self.clock.shows(now);
+        self.node = Some(Node::recover(config, records, History::default(), local, seed));
+        Ok(late)
     }
 
-    pub fn records(&self) -> &[Record] {
-        &self.records
+    /// When the node wants to be woken, in the world's time.
+    pub fn deadline(&self) -> Option<Instant> {
+        let local = self.node.as_ref()?.deadline()?;
+        Some(self.clock.when(local))
     }
 
-    /// Queues a write behind the others; tells when it will be done if it takes so long by itself.
-    pub fn write(&mut self, now: Instant, write: Write, takes_us: u64) -> Instant {
+    /// Ends a life, and leaves the rest of its writes to luck.
+    pub fn end(&mut self, ending: Ending, rng: &mut Rng) {
+        self.forget();
+        if let Some(storage) = &mut self.storage {
+            storage.end(ending, rng);
+        }
+    }
+
+    /// Ends a life whose disk has failed.
+    pub fn end_failed(&mut self) {
+        self.forget();
+        self.storage.as_mut().expect("only an acceptor's disk fails").end_failed();
+    }
+
+    fn forget(&mut self) {
+        self.node = None;
+        self.waiting.clear();
+        self.batch = None;
+    }
+
+    /// Queues a write behind the others.
+    pub fn write(&mut self, write: Write) {
         for record in &write.records {
             self.expected.apply(record);
         }
-        self.in_flight.push_back(write);
-        self.last_write_done = Instant(self.last_write_done.max(now).0 + takes_us);
-        self.last_write_done
+        self.waiting.push_back(write);
     }
 
-    /// The oldest write is on disk: its records, and what may leave now.
-    pub fn synced(&mut self) -> Option<(Vec<Record>, Vec<Envelope>)> {
-        let write = self.in_flight.pop_front()?;
-        self.keep(&write.records);
-        Some((write.records, write.then_send))
-    }
-
-    fn keep(&mut self, records: &[Record]) {
-        for record in records {
-            self.durable.apply(record);
-            self.records.push(record.clone());
+    /// Puts all that waits into one batch, if none is under way. Gives back how many records it
+    /// holds: without any there is nothing to sync.
+    pub fn begin(&mut self) -> Result<Option<usize>, DiskError> {
+        if self.batch.is_some() || self.waiting.is_empty() {
+            return Ok(None);
         }
+        let mut batch = Batch::default();
+        for write in self.waiting.drain(..) {
+            if let Some(storage) = &mut self.storage {
+                storage.append(&write.records)?;
+            }
+            batch.records += write.records.len();
+            batch.then_send.extend(write.then_send);
+        }
+        let records = batch.records;
+        self.batch = Some(batch);
+        Ok(Some(records))
+    }
+
+    /// Ends the batch: its records, now durable, and what may leave.
+    pub fn synced(
+        &mut self,
+        fails: Option<Fault>,
+    ) -> Result<(Vec<Record>, Vec<Envelope>), DiskError> {
+        let Some(batch) = self.batch.take() else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let records = match &mut self.storage {
+            Some(storage) if batch.records > 0 => storage.sync(fails)?,
+            _ => Vec::new(),
+        };
+        for record in &records {
+            self.durable.apply(record);
+        }
+        Ok((records, batch.then_send))
     }
 }

@@ -5,9 +5,8 @@
 //! can run again. Checkers look on from outside and know what no node can know; what they find is
 //! a value, [`Violation`], with the seed and the last lines of the trace.
 //!
-//! What is real: `node::Node` with every role, its records, its messages as bytes. What is painted:
-//! the clock, the network, the disk. The journal's files are not here yet; a disk is a list of
-//! records.
+//! What is real: `node::Node` with every role, its messages as bytes, its journal with every frame.
+//! What is painted: the clock, the network, and the disk under the journal.
 //!
 //! The modules are declared in reading order.
 
@@ -16,6 +15,8 @@
 mod walk;
 mod world;
 mod host;
+mod clock;
+mod disk;
 mod network;
 mod faults;
 mod shape;
@@ -31,4 +32,5 @@ pub use ancestor::{AncestorRow, ancestor_table};
 pub use broken::Broken;
 pub use faults::{DiskSpeed, Faults, Weather};
 pub use shape::Shape;
-pub use walk::{Options, Outcome, Statistics, Violation, walk};
+pub use trace::TraceLine;
+pub use walk::{Options, Outcome, Statistics, Violation, replay, walk};

@@ -14,16 +14,21 @@ pub struct Network {
     weather: Weather,
     /// Directed links that carry nothing, each with how many cuts lie on it.
     cuts: BTreeMap<(NodeId, NodeId), u32>,
+    /// Storms that rage now.
+    storms: u32,
 }
+
+/// What a storm loses.
+const STORM_LOSS_PERMILLE: u64 = 700;
 
 impl Network {
     pub fn new(weather: Weather) -> Network {
-        Network { weather, cuts: BTreeMap::new() }
+        Network { weather, cuts: BTreeMap::new(), storms: 0 }
     }
 
     /// When a message that leaves now arrives; up to two times, none if it is lost.
     pub fn carry(&self, now: Instant, from: NodeId, to: NodeId, rng: &mut Rng) -> Vec<Instant> {
-        if self.cuts.contains_key(&(from, to)) || rng.below(1000) < self.weather.loss_permille {
+        if self.cuts.contains_key(&(from, to)) || self.loses(rng) {
             return Vec::new();
         }
         let copies = if rng.below(1000) < self.weather.repeat_permille { 2 } else { 1 };
@@ -32,7 +37,7 @@ impl Network {
 
     /// When something arrives that goes from a client to a node or back; none if it is lost.
     pub fn carry_client(&self, now: Instant, rng: &mut Rng) -> Option<Instant> {
-        let lost = rng.below(1000) < self.weather.loss_permille;
+        let lost = self.loses(rng);
         (!lost).then(|| Instant(now.0 + self.delay_us(rng)))
     }
 
@@ -49,10 +54,25 @@ impl Network {
         }
     }
 
+    pub fn storm(&mut self) {
+        self.storms += 1;
+    }
+
+    pub fn calm(&mut self) {
+        self.storms = self.storms.saturating_sub(1);
+    }
+
     /// Every link carries again, and the weather is another.
     pub fn heal(&mut self, weather: Weather) {
         self.cuts.clear();
+        self.storms = 0;
         self.weather = weather;
+    }
+
+    fn loses(&self, rng: &mut Rng) -> bool {
+        let ordinary = self.weather.loss_permille;
+        let loss = if self.storms > 0 { ordinary.max(STORM_LOSS_PERMILLE) } else { ordinary };
+        rng.below(1000) < loss
     }
 
     fn delay_us(&self, rng: &mut Rng) -> u64 {

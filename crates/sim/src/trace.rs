@@ -11,12 +11,24 @@ use paxos::{Event, Instant, Message, NodeId};
 
 /// How many lines a violation comes with.
 const LINES_MAX: usize = 40;
+/// How many a whole trace holds: no walk has more happenings, and each notes a few.
+const WHOLE_LINES_MAX: usize = 10_000_000;
 
 /// The trace of one walk.
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
     last: VecDeque<(Instant, Line)>,
+    lines_max: usize,
+}
+
+/// A line for a reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceLine {
+    /// When, in virtual time.
+    pub at: Instant,
+    /// What happened.
+    pub what: String,
 }
 
 /// One thing that happened.
@@ -33,7 +45,7 @@ pub enum Line {
 impl Trace {
     pub fn new() -> Trace {
         // The offset basis of FNV-1a, whose hash this is.
-        Trace { hash: 0xcbf2_9ce4_8422_2325, last: VecDeque::with_capacity(LINES_MAX + 1) }
+        Trace { hash: 0xcbf2_9ce4_8422_2325, last: VecDeque::new(), lines_max: LINES_MAX }
     }
 
     /// Notes a line; `bytes` are what of it goes into the hash, beside the time.
@@ -41,7 +53,7 @@ impl Trace {
         for byte in now.0.to_le_bytes().iter().chain(bytes) {
             self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
-        if self.last.len() == LINES_MAX {
+        if self.last.len() == self.lines_max {
             self.last.pop_front();
         }
         self.last.push_back((now, line));
@@ -51,13 +63,30 @@ impl Trace {
         self.hash
     }
 
-    pub fn lines(&self) -> Vec<String> {
-        self.last.iter().map(|(at, line)| written(*at, line)).collect()
+    /// From now on every line is kept.
+    pub fn keep_whole(&mut self) {
+        self.lines_max = WHOLE_LINES_MAX;
+    }
+
+    /// The last lines, as text.
+    pub fn last_lines(&self) -> Vec<String> {
+        let skipped = self.last.len().saturating_sub(LINES_MAX);
+        let lines = self.last.iter().skip(skipped);
+        lines.map(|(at, line)| format!("{:>9} {}", at.0, written(line))).collect()
+    }
+
+    /// Every line, if all were kept; else none.
+    pub fn whole(&self) -> Vec<TraceLine> {
+        if self.lines_max == LINES_MAX {
+            return Vec::new();
+        }
+        let line = |(at, line): &(Instant, Line)| TraceLine { at: *at, what: written(line) };
+        self.last.iter().map(line).collect()
     }
 }
 
-fn written(at: Instant, line: &Line) -> String {
-    let mut out = format!("{:>9} ", at.0);
+fn written(line: &Line) -> String {
+    let mut out = String::new();
     let result = match line {
         Line::Delivered { from, to, message } => write!(out, "{from} -> {to} {message:?}"),
         Line::Synced { node, records } => write!(out, "{node} has {records} more on disk"),

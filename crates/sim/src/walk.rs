@@ -8,6 +8,7 @@ use paxos::{Announce, Instant, Limits, Rng};
 use crate::broken::Broken;
 use crate::faults::Faults;
 use crate::shape::Shape;
+use crate::trace::TraceLine;
 use crate::world::World;
 
 /// What is walked over. Everything else follows from the seed.
@@ -64,6 +65,12 @@ pub struct Statistics {
     pub happenings: u64,
     /// Lives ended by a crash.
     pub crashes: u64,
+    /// Lives ended by a disk that failed.
+    pub disk_failures: u64,
+    /// Damaged disks that their acceptors refused.
+    pub damage_refused: u64,
+    /// Damaged last batches, which no journal can tell from torn ones; taken back by the world.
+    pub damage_unseen: u64,
     /// Misfortunes other than crashes.
     pub misfortunes: u64,
     /// Slots chosen.
@@ -103,6 +110,15 @@ impl Options {
         }
     }
 
+    /// The same draw with damage beyond what the protocol promises to survive: rotten, lost and
+    /// swapped disks. Such a walk is promised no progress, and agreement all the same.
+    pub fn drawn_beyond(seed: u64) -> Options {
+        let mut options = Options::drawn(seed);
+        options.faults.damage_permille = 300;
+        options.faults.crash += 2;
+        options
+    }
+
     /// Bounds so small that every one of them is met.
     pub fn tight() -> Limits {
         Limits {
@@ -125,6 +141,9 @@ impl Statistics {
         self.delivered += other.delivered;
         self.happenings += other.happenings;
         self.crashes += other.crashes;
+        self.disk_failures += other.disk_failures;
+        self.damage_refused += other.damage_refused;
+        self.damage_unseen += other.damage_unseen;
         self.misfortunes += other.misfortunes;
         self.slots += other.slots;
         self.acknowledged += other.acknowledged;
@@ -147,16 +166,30 @@ impl Statistics {
 /// # Panics
 /// If the shape of the options is no valid configuration, or an invariant of the core breaks.
 pub fn walk(seed: u64, options: &Options) -> Outcome {
+    walked(seed, World::new(seed, options.clone())).0
+}
+
+/// The same walk, with every line of its trace.
+///
+/// # Panics
+/// As [`walk`].
+pub fn replay(seed: u64, options: &Options) -> (Outcome, Vec<TraceLine>) {
     let mut world = World::new(seed, options.clone());
+    world.keep_whole_trace();
+    walked(seed, world)
+}
+
+fn walked(seed: u64, mut world: World) -> (Outcome, Vec<TraceLine>) {
     let wrong = world.run().err();
     let violation = wrong.map(|wrong| Violation {
         seed,
         at: world.now(),
         promise: wrong.promise,
         what: wrong.what,
-        trace: world.trace().lines(),
+        trace: world.trace().last_lines(),
     });
-    Outcome { violation, trace_hash: world.trace().hash(), statistics: world.into_statistics() }
+    let (trace_hash, lines) = (world.trace().hash(), world.trace().whole());
+    (Outcome { violation, trace_hash, statistics: world.into_statistics() }, lines)
 }
 
 impl fmt::Display for Violation {

@@ -1,8 +1,10 @@
 //! The loop and its queue of what will happen, by virtual time. One generator decides everything.
 //!
 //! Time jumps to the next happening. A walk has two parts: things go wrong; then everything is
-//! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`].
+//! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`]; how lives
+//! begin and end, and what reaches the disk between, is in [`lives`].
 
+mod lives;
 mod misfortune;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,8 @@ use paxos::wire::{decode_message, encode_message};
 use paxos::{Config, Configuration, Envelope, Event, Instant, NodeId, Rng, Slot, Timing};
 
 use crate::broken::Broken;
-use crate::check::{Checked, Checks, Wrong, durability, progress};
+use crate::check::{Checked, Checks, Wrong, progress};
+use crate::clock::TRUE_PACE;
 use crate::faults::Weather;
 use crate::host::Host;
 use crate::network::Network;
@@ -56,6 +59,7 @@ enum Happening {
     Client(usize),
     Misfortune,
     Mend(Mend),
+    Begin,
     Heal,
     Look,
 }
@@ -83,7 +87,7 @@ impl World {
             never_starting: options.shape.never_starting(&configuration),
             network: Network::new(options.faults.weather.clone()),
             checks: Checks::new(&configuration),
-            hosts: hosts(&options, &configuration),
+            hosts: hosts(&options, &configuration, &mut rng),
             options,
             configuration,
             now: Instant(0),
@@ -97,10 +101,7 @@ impl World {
             statistics: Statistics::default(),
             effects: Effects::default(),
         };
-        let all: Vec<NodeId> = world.configuration.members().keys().copied().collect();
-        for node in all {
-            world.start(node);
-        }
+        world.after(0, Happening::Begin);
         for client in 0..world.workload.clients() {
             world.after(0, Happening::Client(client));
         }
@@ -126,6 +127,10 @@ impl World {
 
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    pub fn keep_whole_trace(&mut self) {
+        self.trace.keep_whole();
     }
 
     pub fn trace(&self) -> &Trace {
@@ -160,8 +165,9 @@ impl World {
             Happening::Answer { ticket, reply } => self.answer(ticket, &reply)?,
             Happening::Client(client) => self.client(client),
             Happening::Misfortune => self.misfortune()?,
-            Happening::Mend(mend) => self.mend(mend),
-            Happening::Heal => self.heal(),
+            Happening::Mend(mend) => self.mend(mend)?,
+            Happening::Begin => self.begin()?,
+            Happening::Heal => self.heal()?,
             Happening::Look => return self.look(),
         }
         Ok(false)
@@ -179,21 +185,9 @@ impl World {
 
     // ---- nodes ----
 
-    fn start(&mut self, id: NodeId) {
-        if self.never_starting.contains(&id) {
-            return;
-        }
-        let same_bits = self.options.broken == Some(Broken::SameIncarnation);
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
-        host.start(self.now, same_bits, &mut self.rng);
-        self.looked.insert(id, (Slot::FIRST, 0));
-        self.trace.note(self.now, Line::World(format!("{id} starts")), &id.0.to_le_bytes());
-        self.plan_wake(id);
-    }
-
     fn plan_wake(&mut self, id: NodeId) {
         let host = self.hosts.get_mut(&id).expect("a member has a host");
-        let Some(deadline) = host.node.as_ref().and_then(node::Node::deadline) else {
+        let Some(deadline) = host.deadline() else {
             return;
         };
         if host.wake.is_none_or(|planned| deadline < planned) {
@@ -209,8 +203,7 @@ impl World {
             return Ok(());
         }
         host.wake = None;
-        let deadline = host.node.as_ref().and_then(node::Node::deadline);
-        if deadline.is_some_and(|deadline| deadline <= self.now) {
+        if host.deadline().is_some_and(|deadline| deadline <= self.now) {
             self.step(id, Input::Tick)
         } else {
             self.plan_wake(id);
@@ -253,7 +246,7 @@ impl World {
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         let writes = host.writes_in_flight();
         let node = host.node.as_mut().expect("only a living node steps");
-        node.step(self.now, input, &mut effects);
+        node.step(host.clock.shows(self.now), input, &mut effects);
         let limits = &self.options.limits;
         progress::bounded(id, node, &effects, writes, limits)?;
         self.learned(id)?;
@@ -269,53 +262,6 @@ impl World {
         self.write(id, &mut effects)?;
         self.plan_wake(id);
         self.effects = effects;
-        Ok(())
-    }
-
-    fn write(&mut self, id: NodeId, effects: &mut Effects<()>) -> Checked {
-        let mut write = std::mem::take(&mut effects.replica.write);
-        let thoroughly =
-            !write.records.is_empty() || self.statistics.happenings.is_multiple_of(THOROUGH_EVERY);
-        if !write.is_empty() {
-            if self.options.broken == Some(Broken::SendsBeforeSync) {
-                for envelope in write.then_send.drain(..) {
-                    self.post(id, envelope)?;
-                }
-            }
-            let disk = &self.options.faults.disk;
-            let stalls = self.healed.is_none() && self.rng.below(1000) < disk.stall_permille;
-            let spread = disk.sync_us_max.saturating_sub(disk.sync_us_min);
-            let takes_us = if stalls {
-                disk.sync_us_max + self.rng.below(disk.stall_us_max)
-            } else {
-                disk.sync_us_min + self.rng.below(spread + 1)
-            };
-            let host = self.hosts.get_mut(&id).expect("a member has a host");
-            let done = host.write(self.now, write, takes_us);
-            let life = host.life;
-            self.at(done, Happening::Synced { node: id, life });
-        }
-        let host = &self.hosts[&id];
-        let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
-        durability::fold(id, host.expected(), memory, thoroughly)
-    }
-
-    fn synced(&mut self, id: NodeId, life: u32) -> Checked {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
-        if host.life != life || host.node.is_none() {
-            return Ok(());
-        }
-        let Some((records, then_send)) = host.synced() else {
-            return Ok(());
-        };
-        for record in &records {
-            self.checks.agreement.durable(id, record)?;
-        }
-        let line = Line::Synced { node: id, records: records.len() };
-        self.trace.note(self.now, line, &id.0.to_le_bytes());
-        for envelope in then_send {
-            self.post(id, envelope)?;
-        }
         Ok(())
     }
 
@@ -430,7 +376,7 @@ impl World {
 
     // ---- the end ----
 
-    fn heal(&mut self) {
+    fn heal(&mut self) -> Checked {
         self.healed = Some(self.now);
         self.network.heal(Weather::CALM);
         let all: Vec<NodeId> = self.hosts.keys().copied().collect();
@@ -439,11 +385,16 @@ impl World {
             let host = self.hosts.get_mut(&id).expect("a member has a host");
             host.is_silent = false;
             host.paused_until = host.paused_until.min(self.now);
-            if host.node.is_none() {
-                self.revive(id);
+            host.slow_until = host.slow_until.min(self.now);
+            host.clock.set_pace(self.now, TRUE_PACE);
+            host.wake = None;
+            self.plan_wake(id);
+            if self.hosts[&id].node.is_none() {
+                self.revive(id)?;
             }
         }
         self.after(LOOK_US, Happening::Look);
+        Ok(())
     }
 
     /// Whether it is over: every client answered, every learner with the same, whole history.
@@ -462,6 +413,11 @@ impl World {
                     self.checks.once.whole(*id, node.machine().entries())?;
                 }
             }
+            return Ok(true);
+        }
+        // Whoever lost more than the protocol promises to survive is promised no progress.
+        let is_short = self.hosts.values().any(|host| host.is_out);
+        if is_short && took_us > progress::SHORT_OF_NODES_US {
             return Ok(true);
         }
         if took_us > progress::CONVERGES_US {
@@ -486,10 +442,14 @@ impl World {
     }
 }
 
-fn hosts(options: &Options, configuration: &Configuration) -> BTreeMap<NodeId, Host> {
+fn hosts(
+    options: &Options,
+    configuration: &Configuration,
+    rng: &mut Rng,
+) -> BTreeMap<NodeId, Host> {
     let apart = Shape { quorums: Some((2, 4)), ..options.shape.clone() };
     let other = Shape { quorums: Some((4, 2)), ..options.shape.clone() };
-    let host = |id: &NodeId| {
+    let mut host = |id: &NodeId| {
         let configuration = match options.broken {
             Some(Broken::QuorumsApart) => {
                 let shape = if id.0.is_multiple_of(2) { &apart } else { &other };
@@ -505,9 +465,9 @@ fn hosts(options: &Options, configuration: &Configuration) -> BTreeMap<NodeId, H
             limits: options.limits,
             announce: options.announce,
         };
-        (*id, Host::new(config))
+        (*id, Host::new(config, rng))
     };
-    configuration.members().keys().map(host).collect()
+    configuration.members().keys().map(&mut host).collect()
 }
 
 fn reply_name(reply: &Reply<()>) -> &'static str {

@@ -22,14 +22,6 @@ fn a_thousand_walks_break_no_promise() {
 }
 
 #[test]
-fn walks_that_once_broke_a_promise_break_none() {
-    // Two histories; a stopped leader; values that nobody answers for; a client told off wrongly.
-    for seed in [15_145, 235, 442, 463, 490, 14_034, 22_868, 1] {
-        check(seed..seed + 1);
-    }
-}
-
-#[test]
 fn everything_that_can_happen_happens() {
     let total = check(1_000..1_600);
     println!("{total:#?}");
@@ -61,6 +53,7 @@ fn everything_that_can_happen_happens() {
         assert!(total.replies.contains_key(reply), "nobody is answered {reply}");
     }
     assert!(total.crashes > 0);
+    assert!(total.disk_failures > 0);
     assert!(total.misfortunes > 0);
 }
 
@@ -68,7 +61,7 @@ fn everything_that_can_happen_happens() {
 fn a_leader_is_overtaken_in_some_walk() {
     let overtaken =
         |seed: u64| walk(seed, &Options::drawn(seed)).statistics.events.contains_key("overtaken");
-    assert!([144, 172, 235, 367, 442, 463, 490, 571, 15_145].into_iter().any(overtaken));
+    assert!((0..1_000).any(overtaken), "one walk in a hundred should");
 }
 
 #[test]

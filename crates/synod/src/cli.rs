@@ -4,7 +4,7 @@ use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{chaos, cluster, completions, demo, init, log, serve};
+use crate::commands::{chaos, cluster, completions, demo, init, log, serve, sim};
 use crate::output::OutputArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -20,6 +20,7 @@ const PAGE: &str = "\
 
 \x1b[1mSee it:\x1b[0m
   demo         Watch leaders and acceptors agree while some of them fail
+  sim          Walk through a painted world, where one seed decides every fault
 
 \x1b[1mRun it:\x1b[0m
   init         Write the files that a new cluster starts from
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Cluster(cluster::ClusterArgs),
     #[command(hide = true)]
     Chaos(chaos::ChaosArgs),
+    #[command(hide = true)]
+    Sim(sim::SimArgs),
     #[command(hide = true)]
     Completions(completions::CompletionsArgs),
     /// Print what this program is

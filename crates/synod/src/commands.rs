@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod serve;
+pub(crate) mod sim;
 mod version;
 
 use crate::cli::Command;
@@ -23,6 +24,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<Exit, CliError> {
         Command::Cluster(args) => cluster::run(&args, output),
         Command::Chaos(args) => chaos::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Sim(args) => sim::run(args, output),
         Command::Version => output.show(version::report()),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 24] = [
     "",
     "demo",
     "init",
@@ -23,6 +23,11 @@ const COMMANDS: [&str; 19] = [
     "chaos fail",
     "chaos recover",
     "chaos network",
+    "sim",
+    "sim run",
+    "sim replay",
+    "sim faults",
+    "sim ancestor",
     "completions",
     "version",
     "-h",

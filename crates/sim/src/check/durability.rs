@@ -1,10 +1,11 @@
-//! Promise: what an acceptor has in memory is what its disk and its queue of writes fold to; what
-//! it lives again with is what its disk folds to.
+//! Promise: what an acceptor has in memory is what its disk and its queue of writes fold to; and
+//! a journal gives back, after every crash, what it has acknowledged and a prefix of the rest.
 
+use paxos::NodeId;
 use paxos::acceptor::Acceptor;
-use paxos::{NodeId, Record};
 
 use super::{Checked, Wrong};
+use crate::disk::{Damage, Found};
 
 /// The fold of all records written so far, against the memory. `thoroughly` compares every vote;
 /// otherwise only what is cheap.
@@ -27,13 +28,22 @@ pub fn fold(
     Ok(())
 }
 
-/// The fold of a disk's records from the first on, against what was folded as they were written.
-pub fn recovers(node: NodeId, records: &[Record], durable: &Acceptor) -> Checked {
-    let mut again = Acceptor::default();
-    for record in records {
-        again.apply(record);
-    }
-    if again == *durable { Ok(()) } else { wrong(node, "folds its disk to another state") }
+/// What to say of a journal that does not give back, after a crash that it must survive, all that
+/// it has acknowledged.
+pub fn lost(node: NodeId, found: &Found) -> Wrong {
+    let what = match found {
+        Found::Whole { .. } => unreachable!("nothing is lost"),
+        Found::Refused(error) => format!("cannot open its journal: {error}"),
+        Found::LastBatchGone => "has lost the batch that it acknowledged last".to_owned(),
+        Found::Other => "finds other records than it wrote".to_owned(),
+    };
+    Wrong { promise: "durability", what: format!("node {node} {what}") }
+}
+
+/// What to say of an acceptor that starts on a disk that is not its own, or that is empty.
+pub fn accepted(node: NodeId, damage: Damage) -> Wrong {
+    let what = format!("node {node} starts although its disk is {damage:?}");
+    Wrong { promise: "durability", what }
 }
 
 fn wrong(node: NodeId, what: &str) -> Checked {

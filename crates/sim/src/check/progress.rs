@@ -10,6 +10,9 @@ use super::{Checked, Wrong};
 /// few of them, with doubled pauses, clients' time-outs and catching up, fit in many times over.
 pub const CONVERGES_US: u64 = 20_000_000;
 
+/// A cluster that has lost disks for good may have no quorum left. It is watched for so long.
+pub const SHORT_OF_NODES_US: u64 = 2_000_000;
+
 /// A walk of a few virtual seconds in which more happens is stuck in a loop.
 pub const HAPPENINGS_MAX: u64 = 3_000_000;
 

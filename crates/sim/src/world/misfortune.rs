@@ -1,11 +1,15 @@
-//! What goes wrong, and how each of it ends by itself unless the healing comes first.
+//! What goes wrong and when, and how each of it ends by itself unless the healing comes first.
 
 use paxos::{Instant, NodeId};
 
 use super::{Happening, World};
-use crate::broken::Broken;
-use crate::check::{Checked, durability};
+use crate::check::Checked;
+use crate::clock::TRUE_PACE;
+use crate::disk::Ending;
 use crate::trace::Line;
+
+/// Of so many links, a tear cuts one.
+const TORN_ONE_IN: u64 = 3;
 
 /// The end of a misfortune.
 #[derive(Debug)]
@@ -13,6 +17,8 @@ pub enum Mend {
     Restart(NodeId),
     Links(Vec<(NodeId, NodeId)>),
     Speak(NodeId),
+    Calm,
+    TrueClock(NodeId),
 }
 
 impl World {
@@ -31,6 +37,12 @@ impl World {
             faults.isolate,
             faults.silence,
             faults.pause,
+            faults.power_loss,
+            faults.tear,
+            faults.storm,
+            faults.slow_disk,
+            faults.drift,
+            faults.jump,
         ];
         let mut draw = self.rng.below(kinds.iter().sum());
         let drawn = kinds.iter().position(|weight| {
@@ -41,7 +53,11 @@ impl World {
         let lasts_us = 1 + self.rng.below(faults.misfortune_us_max);
         let (one, other) = (self.somebody(), self.somebody());
         match drawn {
-            Some(0) => self.crash(one, lasts_us)?,
+            Some(0) => {
+                let ending =
+                    if self.rng.below(2) == 0 { Ending::Killed } else { Ending::PowerLost };
+                self.crash(one, ending, lasts_us)?;
+            }
             Some(1) => self.cut(vec![(one, other)], lasts_us),
             Some(2) => self.cut(vec![(one, other), (other, one)], lasts_us),
             Some(3) => {
@@ -51,16 +67,22 @@ impl World {
             }
             Some(4) => self.silence(one, lasts_us),
             Some(5) => self.pause(one, lasts_us),
+            Some(6) => self.power_loss(lasts_us)?,
+            Some(7) => self.tear(lasts_us),
+            Some(8) => self.storm(lasts_us),
+            Some(9) => self.slow_disk(one, lasts_us),
+            Some(10) => self.drift(one, lasts_us),
+            Some(11) => self.jump(one),
             _ => {}
         }
         Ok(())
     }
 
-    pub fn mend(&mut self, mend: Mend) {
+    pub fn mend(&mut self, mend: Mend) -> Checked {
         match mend {
             Mend::Restart(id) => {
                 if self.hosts[&id].node.is_none() {
-                    self.revive(id);
+                    return self.revive(id);
                 }
             }
             Mend::Links(links) => {
@@ -68,48 +90,18 @@ impl World {
                     self.network.mend(from, to);
                 }
             }
+            Mend::Calm => self.network.calm(),
+            Mend::TrueClock(id) => self.set_pace(id, TRUE_PACE),
             Mend::Speak(id) => {
                 self.hosts.get_mut(&id).expect("a member has a host").is_silent = false;
             }
         }
-    }
-
-    /// A crashed node lives again, from whatever its disk holds. In a broken world that is less
-    /// than was synced.
-    pub fn revive(&mut self, id: NodeId) {
-        let held = self.hosts[&id].records().len();
-        let keep = match self.options.broken {
-            Some(Broken::Amnesia) if held > 0 => self.rng.index(held),
-            Some(Broken::EmptyDisk) => 0,
-            _ => held,
-        };
-        if keep < held {
-            self.hosts.get_mut(&id).expect("a member has a host").damage(keep);
-        }
-        self.start(id);
+        Ok(())
     }
 
     fn somebody(&mut self) -> NodeId {
         let place = self.rng.index(self.hosts.len());
         *self.hosts.keys().nth(place).expect("an index below the number of hosts")
-    }
-
-    fn crash(&mut self, id: NodeId, lasts_us: u64) -> Checked {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
-        if host.node.is_none() {
-            return Ok(());
-        }
-        let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
-        durability::fold(id, host.expected(), memory, true)?;
-        let survivors = host.crash(&mut self.rng);
-        durability::recovers(id, host.records(), host.durable())?;
-        for record in &survivors {
-            self.checks.agreement.durable(id, record)?;
-        }
-        self.statistics.crashes += 1;
-        self.tell(format!("{id} crashes, {} late records survive", survivors.len()));
-        self.after(lasts_us, Happening::Mend(Mend::Restart(id)));
-        Ok(())
     }
 
     fn cut(&mut self, links: Vec<(NodeId, NodeId)>, lasts_us: u64) {
@@ -135,7 +127,69 @@ impl World {
         self.tell(format!("{id} stands still until {}", until.0));
     }
 
-    fn tell(&mut self, what: String) {
+    fn power_loss(&mut self, lasts_us: u64) -> Checked {
+        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for id in all {
+            let back_us = 1 + self.rng.below(lasts_us);
+            self.crash(id, Ending::PowerLost, back_us)?;
+        }
+        Ok(())
+    }
+
+    fn tear(&mut self, lasts_us: u64) {
+        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let mut links = Vec::new();
+        for from in &all {
+            for to in all.iter().filter(|to| *to != from) {
+                if self.rng.below(TORN_ONE_IN) == 0 {
+                    links.push((*from, *to));
+                }
+            }
+        }
+        self.cut(links, lasts_us);
+    }
+
+    fn storm(&mut self, lasts_us: u64) {
+        self.statistics.misfortunes += 1;
+        self.network.storm();
+        self.tell("a storm begins".to_owned());
+        self.after(lasts_us, Happening::Mend(Mend::Calm));
+    }
+
+    fn slow_disk(&mut self, id: NodeId, lasts_us: u64) {
+        self.statistics.misfortunes += 1;
+        let until = Instant(self.now.0 + lasts_us);
+        self.hosts.get_mut(&id).expect("a member has a host").slow_until = until;
+        self.tell(format!("{id} has a slow disk until {}", until.0));
+    }
+
+    fn drift(&mut self, id: NodeId, lasts_us: u64) {
+        self.statistics.misfortunes += 1;
+        let max = self.options.faults.drift_permille_max.min(TRUE_PACE - 1);
+        let pace = TRUE_PACE - max + self.rng.below(2 * max + 1);
+        self.set_pace(id, pace);
+        self.after(lasts_us, Happening::Mend(Mend::TrueClock(id)));
+    }
+
+    fn set_pace(&mut self, id: NodeId, pace: u64) {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        host.clock.set_pace(self.now, pace);
+        host.wake = None;
+        self.tell(format!("{id} has a clock of pace {pace}"));
+        self.plan_wake(id);
+    }
+
+    fn jump(&mut self, id: NodeId) {
+        self.statistics.misfortunes += 1;
+        let ahead_us = 1 + self.rng.below(self.options.faults.jump_us_max);
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        host.clock.jump(self.now, ahead_us);
+        host.wake = None;
+        self.tell(format!("{id} has a clock that jumps {ahead_us} us ahead"));
+        self.plan_wake(id);
+    }
+
+    pub fn tell(&mut self, what: String) {
         let bytes = what.clone().into_bytes();
         self.trace.note(self.now, Line::World(what), &bytes);
     }

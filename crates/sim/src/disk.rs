@@ -1,0 +1,269 @@
+//! One acceptor's disk, and the production journal on it.
+//!
+//! Decides what a power cut, a killed process, a failing sync and damage leave behind, and tells
+//! whether a journal that opens gives back what it has acknowledged. Knows no time: the world says
+//! when a batch is written and when its sync ends.
+//!
+//! ```text
+//!   waiting --begin--> written into the journal --end--> acknowledged
+//! ```
+
+use journal::{Disk, DiskError, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
+use journal::{FormatError, SECTOR_BYTES};
+use node::recovery::Recovery;
+use paxos::wire::encode_record;
+use paxos::{Configuration, NodeId, Record, Rng};
+
+/// A segment's size: so small that a walk of a few seconds fills several.
+const SEGMENT_BYTES: usize = 8 * SECTOR_BYTES;
+
+/// One acceptor's storage, across all its lives.
+#[derive(Debug)]
+pub struct Storage {
+    configuration: Configuration,
+    identity: Identity,
+    state: State,
+    /// What was acknowledged, in order: a later life must find all of it.
+    acknowledged: Vec<Record>,
+    /// How many of those the last successful sync acknowledged.
+    last_batch: usize,
+    /// What was appended since. A later life may find a prefix of it.
+    appended: Vec<Record>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Box<Journal<FaultyDisk>>),
+    Closed(FaultyDisk),
+}
+
+/// How a life ends, as far as its disk is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The process dies; the system writes what it was given.
+    Killed,
+    /// The power goes; every unsynced sector is kept, lost or torn.
+    PowerLost,
+}
+
+/// What befalls a disk that no protocol can bear: the acceptor must not vote any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// One bit of one file is another.
+    Rot,
+    /// Every file is gone.
+    Lost,
+    /// It is another acceptor's disk.
+    Swapped,
+}
+
+/// What a new life finds on its disk.
+#[derive(Debug)]
+pub enum Found {
+    /// Every acknowledged record, and so many late ones at the end.
+    Whole { records: Vec<Record>, late: usize },
+    /// The journal refuses, so the acceptor must not start.
+    Refused(OpenError),
+    /// It opens and lacks acknowledged records, all of the last batch: the one damage that a
+    /// journal alone cannot see.
+    LastBatchGone,
+    /// It opens and gives back something else.
+    Other,
+}
+
+impl Storage {
+    /// A formatted, empty journal.
+    pub fn new(configuration: Configuration, node: NodeId, rng: &mut Rng) -> Storage {
+        let member = &configuration.members()[&node];
+        let disk = member.disk.expect("an acceptor has a disk").0;
+        let identity = Identity { cluster: configuration.cluster().0, node: node.0, disk };
+        let disk = formatted(identity, rng.draw());
+        Storage {
+            configuration,
+            identity,
+            state: State::Closed(disk),
+            acknowledged: Vec::new(),
+            last_batch: 0,
+            appended: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Opens the journal as a new life does, and compares what it says with what it must. Unless
+    /// it is whole, the disk is empty afterwards.
+    pub fn open(&mut self) -> Found {
+        let closed = State::Closed(FaultyDisk::new(0));
+        let State::Closed(disk) = std::mem::replace(&mut self.state, closed) else {
+            unreachable!("a life begins after the one before has ended");
+        };
+        let mut recovery = Recovery::default();
+        let options = Options { segment_bytes: SEGMENT_BYTES };
+        let opened = Journal::open(disk, self.identity, options, |_, frame| {
+            recovery.frame(&self.configuration, frame);
+        });
+        let journal = match opened {
+            Ok((journal, _)) => journal,
+            Err(why) => return Found::Refused(why),
+        };
+        let Ok(records) = recovery.finish() else {
+            return Found::Other;
+        };
+        let kept = self.acknowledged.len();
+        let known: Vec<&Record> = self.acknowledged.iter().chain(&self.appended).collect();
+        if records.len() > known.len() || records.iter().zip(known).any(|(it, known)| it != known) {
+            return Found::Other;
+        }
+        if records.len() < kept {
+            let is_last = records.len() >= kept - self.last_batch;
+            return if is_last { Found::LastBatchGone } else { Found::Other };
+        }
+        let late = records.len() - kept;
+        if late > 0 {
+            self.last_batch = late;
+        }
+        self.acknowledged.clone_from(&records);
+        self.appended.clear();
+        self.state = State::Open(Box::new(journal));
+        Found::Whole { records, late }
+    }
+
+    /// Adds records to the batch that the next [`sync`](Self::sync) makes durable.
+    pub fn append(&mut self, records: &[Record]) -> Result<(), DiskError> {
+        let State::Open(journal) = &mut self.state else {
+            unreachable!("only a living node writes");
+        };
+        for record in records {
+            self.bytes.clear();
+            encode_record(&self.configuration, record, &mut self.bytes);
+            journal.append(&self.bytes).map_err(|error| match error {
+                journal::AppendError::Disk(error) => error,
+                journal::AppendError::TooLong { .. } => {
+                    unreachable!("a run's limit lies far below a frame's")
+                }
+            })?;
+            self.appended.push(record.clone());
+        }
+        Ok(())
+    }
+
+    /// Ends the batch. What it held is acknowledged, unless the disk fails.
+    pub fn sync(&mut self, fails: Option<Fault>) -> Result<Vec<Record>, DiskError> {
+        let State::Open(journal) = &mut self.state else {
+            unreachable!("only a living node syncs");
+        };
+        if let Some(fault) = fails {
+            let disk = journal.disk_mut();
+            // The write comes first, then its sync.
+            disk.schedule(disk.operations() + 1, fault);
+        }
+        journal.sync()?;
+        let batch = std::mem::take(&mut self.appended);
+        if !batch.is_empty() {
+            self.last_batch = batch.len();
+        }
+        self.acknowledged.extend_from_slice(&batch);
+        Ok(batch)
+    }
+
+    /// Makes the next segment while nothing else is to be done.
+    pub fn prepare(&mut self) -> Result<(), DiskError> {
+        match &mut self.state {
+            State::Open(journal) => journal.prepare(),
+            State::Closed(_) => Ok(()),
+        }
+    }
+
+    /// Ends a life at a drawn moment of the batch that is under way, if there is one.
+    pub fn end(&mut self, ending: Ending, rng: &mut Rng) {
+        let closed = State::Closed(FaultyDisk::new(0));
+        let State::Open(mut journal) = std::mem::replace(&mut self.state, closed) else {
+            unreachable!("a life ends once");
+        };
+        if !self.appended.is_empty() {
+            let at = journal.disk_mut().operations();
+            let fault = if ending == Ending::Killed { Fault::Fail } else { Fault::PowerCut };
+            // Before the write, at the write, at its sync, or after both. This life learns of none.
+            let moment = rng.below(4);
+            if moment == 1 || moment == 2 {
+                journal.disk_mut().schedule(at + moment - 1, fault);
+            }
+            if moment > 0 {
+                drop(journal.sync());
+            }
+        }
+        let mut disk = journal.into_disk();
+        if ending == Ending::PowerLost {
+            disk.crash();
+        }
+        self.state = State::Closed(disk);
+    }
+
+    /// Ends a life whose disk has failed. Whoever opens it again reads the device, not the cache.
+    pub fn end_failed(&mut self) {
+        let closed = State::Closed(FaultyDisk::new(0));
+        let State::Open(journal) = std::mem::replace(&mut self.state, closed) else {
+            unreachable!("a life ends once");
+        };
+        let mut disk = journal.into_disk();
+        disk.crash();
+        self.state = State::Closed(disk);
+    }
+
+    /// Damages the disk between two lives. Gives back what was there before.
+    pub fn damage(&mut self, damage: Damage, rng: &mut Rng) -> FaultyDisk {
+        let State::Closed(disk) = &mut self.state else {
+            unreachable!("a disk is damaged between two lives");
+        };
+        let before = disk.clone();
+        match damage {
+            Damage::Rot => {
+                let files = disk.list().expect("the power is back");
+                let file = files[rng.index(files.len())];
+                if file.bytes > 0 {
+                    let bit = 1 << rng.below(8);
+                    disk.flip(file.number, rng.index(file.bytes), bit);
+                }
+            }
+            Damage::Lost => *disk = FaultyDisk::new(rng.draw()),
+            Damage::Swapped => {
+                let mut disk_id = self.identity.disk;
+                disk_id[0] ^= 0xff;
+                *disk = formatted(Identity { disk: disk_id, ..self.identity }, rng.draw());
+            }
+        }
+        before
+    }
+
+    /// Takes damage back.
+    pub fn restore(&mut self, disk: FaultyDisk) {
+        self.state = State::Closed(disk);
+    }
+
+    /// Puts a journal in place that holds the first `keep` records and seems whole. No walk over a
+    /// sound world does this.
+    pub fn forget(&mut self, keep: usize, rng: &mut Rng) {
+        self.state = State::Closed(formatted(self.identity, rng.draw()));
+        let kept: Vec<Record> = self.acknowledged.drain(..).take(keep).collect();
+        self.appended.clear();
+        if !matches!(self.open(), Found::Whole { .. }) {
+            unreachable!("a formatted journal opens");
+        }
+        self.append(&kept).expect("no fault is scheduled");
+        self.sync(None).expect("no fault is scheduled");
+        let ending = Ending::Killed;
+        self.end(ending, rng);
+    }
+
+    /// How many records were acknowledged.
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+}
+
+fn formatted(identity: Identity, seed: u64) -> FaultyDisk {
+    let mut disk = FaultyDisk::new(seed);
+    let formatted: Result<(), FormatError> = Journal::format(&mut disk, identity);
+    formatted.expect("a new disk is empty and has no faults");
+    disk
+}

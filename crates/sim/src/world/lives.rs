@@ -1,0 +1,226 @@
+//! How a node's lives begin and end, and what reaches its disk between.
+
+use journal::{Fault, OpenError};
+use node::Effects;
+use paxos::{NodeId, Record, Slot};
+
+use super::{Happening, Mend, THOROUGH_EVERY, World};
+use crate::broken::Broken;
+use crate::check::{Checked, durability};
+use crate::disk::{Damage, Ending, Found};
+use crate::trace::Line;
+
+/// A batch without records waits for no disk, only for the thread that would write it.
+const HANDED_OVER_US: u64 = 5;
+/// A slow disk takes so many times as long.
+const SLOWER: u64 = 20;
+/// Of so many times that a disk runs out of work, it is idle for long once.
+const PREPARES_ONE_IN: u64 = 16;
+/// A node that its disk has stopped is started again after so long, at most.
+const RESTART_US_MAX: u64 = 200_000;
+
+impl World {
+    /// Everybody's first life.
+    pub fn begin(&mut self) -> Checked {
+        let all: Vec<NodeId> = self.configuration.members().keys().copied().collect();
+        all.into_iter().try_for_each(|id| self.start(id))
+    }
+
+    /// A node that is down lives again, from whatever its disk holds. In a broken world that is
+    /// less than was synced; beyond what is promised, the disk is damaged, and the node must see
+    /// it.
+    pub fn revive(&mut self, id: NodeId) -> Checked {
+        let permille = self.options.faults.damage_permille;
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if host.is_out {
+            return Ok(());
+        }
+        if let Some(storage) = &mut host.storage {
+            let held = storage.acknowledged();
+            match self.options.broken {
+                Some(Broken::Amnesia) if held > 0 => {
+                    let keep = self.rng.index(held);
+                    storage.forget(keep, &mut self.rng);
+                }
+                Some(Broken::EmptyDisk) => storage.forget(0, &mut self.rng),
+                _ => {}
+            }
+            if self.healed.is_none() && self.rng.below(1000) < permille {
+                return self.revive_damaged(id);
+            }
+        }
+        self.start(id)
+    }
+
+    fn revive_damaged(&mut self, id: NodeId) -> Checked {
+        if self.never_starting.contains(&id) {
+            return Ok(());
+        }
+        let damage = [Damage::Rot, Damage::Rot, Damage::Lost, Damage::Swapped];
+        let damage = damage[self.rng.index(damage.len())];
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let storage = host.storage.as_mut().expect("only disks are damaged");
+        let before = storage.damage(damage, &mut self.rng);
+        let found = host.start(self.now, false, &mut self.rng);
+        match (damage, found) {
+            (Damage::Rot, Ok(late)) => self.started(id, &late),
+            // Nothing can see this but other nodes, so the world takes it back.
+            (Damage::Rot, Err(Found::LastBatchGone)) => {
+                self.statistics.damage_unseen += 1;
+                let storage = host.storage.as_mut().expect("it was there above");
+                storage.restore(before);
+                self.start(id)
+            }
+            (
+                Damage::Rot,
+                Err(Found::Refused(OpenError::Damaged { .. } | OpenError::Version { .. })),
+            )
+            | (Damage::Swapped, Err(Found::Refused(OpenError::Foreign { .. })))
+            | (Damage::Lost, Err(Found::Refused(OpenError::Empty))) => {
+                host.is_out = true;
+                self.statistics.damage_refused += 1;
+                self.tell(format!("{id} sees that its disk is {damage:?}, and stays away"));
+                Ok(())
+            }
+            (_, Ok(_)) => Err(durability::accepted(id, damage)),
+            (_, Err(found)) => Err(durability::lost(id, &found)),
+        }
+    }
+
+    fn start(&mut self, id: NodeId) -> Checked {
+        if self.never_starting.contains(&id) {
+            return Ok(());
+        }
+        let same_bits = self.options.broken == Some(Broken::SameIncarnation);
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        match host.start(self.now, same_bits, &mut self.rng) {
+            Ok(late) => self.started(id, &late),
+            Err(found) => Err(durability::lost(id, &found)),
+        }
+    }
+
+    fn started(&mut self, id: NodeId, late: &[Record]) -> Checked {
+        let host = &self.hosts[&id];
+        let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
+        durability::fold(id, host.expected(), memory, true)?;
+        for record in late {
+            self.checks.agreement.durable(id, record)?;
+        }
+        self.looked.insert(id, (Slot::FIRST, 0));
+        self.tell(format!("{id} starts, {} late records survived", late.len()));
+        self.plan_wake(id);
+        Ok(())
+    }
+
+    /// A life ends; another follows after a while.
+    pub fn crash(&mut self, id: NodeId, ending: Ending, lasts_us: u64) -> Checked {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if host.node.is_none() {
+            return Ok(());
+        }
+        let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
+        durability::fold(id, host.expected(), memory, true)?;
+        host.end(ending, &mut self.rng);
+        self.statistics.crashes += 1;
+        self.tell(format!("{id} crashes: {ending:?}"));
+        self.after(lasts_us, Happening::Mend(Mend::Restart(id)));
+        Ok(())
+    }
+
+    /// What a step wants written goes to the disk, and waits there for the batch before it.
+    pub fn write(&mut self, id: NodeId, effects: &mut Effects<()>) -> Checked {
+        let mut write = std::mem::take(&mut effects.replica.write);
+        let thoroughly =
+            !write.records.is_empty() || self.statistics.happenings.is_multiple_of(THOROUGH_EVERY);
+        let is_empty = write.is_empty();
+        if self.options.broken == Some(Broken::SendsBeforeSync) {
+            for envelope in write.then_send.drain(..) {
+                self.post(id, envelope)?;
+            }
+        }
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if !is_empty {
+            host.write(write);
+        }
+        let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
+        durability::fold(id, host.expected(), memory, thoroughly)?;
+        self.begin_batch(id);
+        Ok(())
+    }
+
+    fn begin_batch(&mut self, id: NodeId) {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let life = host.life;
+        let takes_us = match host.begin() {
+            Ok(None) => return,
+            Ok(Some(0)) => HANDED_OVER_US,
+            Ok(Some(_)) if self.now < host.slow_until => SLOWER * self.sync_us(),
+            Ok(Some(_)) => self.sync_us(),
+            Err(error) => return self.disk_fails(id, &error),
+        };
+        self.after(takes_us, Happening::Synced { node: id, life });
+    }
+
+    fn sync_us(&mut self) -> u64 {
+        let disk = &self.options.faults.disk;
+        if self.healed.is_none() && self.rng.below(1000) < disk.stall_permille {
+            return disk.sync_us_max + self.rng.below(disk.stall_us_max);
+        }
+        let spread = disk.sync_us_max.saturating_sub(disk.sync_us_min);
+        disk.sync_us_min + self.rng.below(spread + 1)
+    }
+
+    /// The batch under way is on disk, or the disk has failed.
+    pub fn synced(&mut self, id: NodeId, life: u32) -> Checked {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if host.life != life || host.node.is_none() {
+            return Ok(());
+        }
+        let fails = self.healed.is_none()
+            && host.storage.is_some()
+            && self.rng.below(1000) < self.options.faults.disk.fail_permille;
+        let fault = fails.then(|| {
+            let ways = [Fault::Fail, Fault::Full, Fault::SyncDrops];
+            ways[self.rng.index(ways.len())]
+        });
+        let (records, then_send) = match host.synced(fault) {
+            Ok(done) => done,
+            Err(error) => {
+                self.disk_fails(id, &error);
+                return Ok(());
+            }
+        };
+        for record in &records {
+            self.checks.agreement.durable(id, record)?;
+        }
+        let line = Line::Synced { node: id, records: records.len() };
+        self.trace.note(self.now, line, &id.0.to_le_bytes());
+        for envelope in then_send {
+            self.post(id, envelope)?;
+        }
+        self.begin_batch(id);
+        self.prepare(id);
+        Ok(())
+    }
+
+    /// A disk that has nothing to do makes the next segment, now and then.
+    fn prepare(&mut self, id: NodeId) {
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        if host.writes_in_flight() == 0
+            && self.rng.below(PREPARES_ONE_IN) == 0
+            && let Some(storage) = &mut host.storage
+            && let Err(error) = storage.prepare()
+        {
+            self.disk_fails(id, &error);
+        }
+    }
+
+    /// A failed sync stops the process, and is never tried again. Somebody starts it anew.
+    fn disk_fails(&mut self, id: NodeId, error: &journal::DiskError) {
+        self.hosts.get_mut(&id).expect("a member has a host").end_failed();
+        self.statistics.disk_failures += 1;
+        self.tell(format!("{id} stops: {error}"));
+        let restart_us = 1 + self.rng.below(RESTART_US_MAX);
+        self.after(restart_us, Happening::Mend(Mend::Restart(id)));
+    }
+}

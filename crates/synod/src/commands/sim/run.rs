@@ -1,0 +1,224 @@
+//! `synod sim run`: many walks, until all are done or one breaks a promise.
+
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sim::{Statistics, Violation, walk};
+
+use super::{World, WorldArgs};
+use crate::error::{CliError, Exit};
+use crate::output::{Output, Report, Value, grouped};
+
+/// Threads, at most.
+const JOBS_MAX: i64 = 256;
+/// Walks whose results wait to be counted, at most.
+const RESULTS_WAITING_MAX: usize = 1024;
+/// Drawn at most so often a second.
+const DRAWS_HZ: u8 = 10;
+
+/// Walk many seeds and stop at the first that breaks a promise
+///
+/// Exit codes: 0 no promise is broken, 10 one is: the report names the seed, what was broken and
+/// when, the last lines of the trace, and the command that shows it again.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  synod sim run --seeds 10000
+  synod sim run --seeds 1000 --first 5000 --jobs 2 --beyond -o json")]
+pub(super) struct RunArgs {
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+
+    /// The first of them
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    first: u64,
+
+    /// Walks at a time [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX))]
+    jobs: Option<u16>,
+
+    #[command(flatten)]
+    world: WorldArgs,
+}
+
+/// What a walk came to: its counts, or what it broke.
+type Walked = Result<Statistics, Violation>;
+
+/// What all came to.
+#[derive(Debug, Default)]
+struct Total {
+    walks: u64,
+    counts: Statistics,
+    violation: Option<Violation>,
+    took: Duration,
+}
+
+pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, CliError> {
+    let Some(end) = args.first.checked_add(args.seeds) else {
+        return Err(CliError::usage("there are no seeds beyond 18446744073709551615"));
+    };
+    let world = args.world.read()?;
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let jobs = args.jobs.map_or_else(cores, usize::from);
+    let total = all(&world, args.first..end, jobs, &progress(args.seeds, output));
+    output.show(report(&total, &args.world))
+}
+
+fn progress(seeds: u64, output: &Output) -> ProgressBar {
+    if !output.is_live() || !output.tells_progress() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::stderr_with_hz(DRAWS_HZ);
+    let bar = ProgressBar::with_draw_target(Some(seeds), target);
+    let bars = if output.has_unicode() { "█░" } else { "#-" };
+    let template = "  {bar:40} {human_pos} of {human_len} walks, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("a constant template that a run has");
+    bar.with_style(style.progress_chars(bars))
+}
+
+fn all(world: &World, seeds: std::ops::Range<u64>, jobs: usize, bar: &ProgressBar) -> Total {
+    let start = Instant::now();
+    let (next, is_over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let (sender, receiver) = mpsc::sync_channel(RESULTS_WAITING_MAX);
+    let mut total = Total::default();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (sender, next, is_over) = (sender.clone(), &next, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let taken = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seed| {
+                        (seed < seeds.end).then(|| seed + 1)
+                    });
+                    let Ok(seed) = taken else { return };
+                    if sender.send(walked(world, seed)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for result in receiver {
+            total.walks += 1;
+            bar.inc(1);
+            match result {
+                Ok(counts) => total.counts.add(&counts),
+                Err(violation) => {
+                    is_over.store(true, Ordering::Relaxed);
+                    // Walks that were under way end; the lowest seed is the one to look at.
+                    if total.violation.as_ref().is_none_or(|it| violation.seed < it.seed) {
+                        total.violation = Some(violation);
+                    }
+                }
+            }
+        }
+    });
+    bar.finish_and_clear();
+    total.took = start.elapsed();
+    total
+}
+
+fn walked(world: &World, seed: u64) -> Walked {
+    let options = world.options(seed);
+    match catch_unwind(|| walk(seed, &options)) {
+        Ok(outcome) => outcome.violation.map_or(Ok(outcome.statistics), Err),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Violation {
+                seed,
+                at: paxos::Instant(0),
+                promise: "assertion",
+                what: text.unwrap_or("an assertion of the core").to_owned(),
+                trace: Vec::new(),
+            })
+        }
+    }
+}
+
+fn report(total: &Total, world: &WorldArgs) -> Report {
+    let seconds = total.took.as_secs_f64().max(f64::MIN_POSITIVE);
+    let Total { walks, counts, .. } = total;
+    let violation = total.violation.as_ref();
+    let text = |text: &str| Value::Text(text.to_owned());
+    let replay = violation.map(|it| world.replay_command(it.seed));
+    let took_us = u64::try_from(total.took.as_micros()).unwrap_or(u64::MAX);
+    let fields = vec![
+        ("walks", Value::Id(*walks)),
+        ("took", Value::Micros(took_us)),
+        ("walks_per_second", Value::Ratio(rate(*walks, seconds))),
+        ("messages", Value::Id(counts.delivered)),
+        ("messages_per_second", Value::Ratio(rate(counts.delivered, seconds))),
+        ("slots", Value::Id(counts.slots)),
+        ("crashes", Value::Id(counts.crashes)),
+        ("disk_failures", Value::Id(counts.disk_failures)),
+        ("damage_refused", Value::Id(counts.damage_refused)),
+        ("misfortunes", Value::Id(counts.misfortunes)),
+        ("converged_at_worst", Value::Micros(counts.converged_us)),
+        ("violation_seed", Value::maybe(violation, |it| Value::Id(it.seed))),
+        ("violation_at", Value::maybe(violation, |it| Value::Micros(it.at.0))),
+        ("violation_promise", Value::maybe(violation, |it| text(it.promise))),
+        ("violation_what", Value::maybe(violation, |it| text(&it.what))),
+        ("violation_trace", Value::maybe(violation, |it| Value::List(it.trace.clone()))),
+        ("replay", Value::maybe(replay.clone(), Value::Text)),
+    ];
+    let mut prose = format!(
+        "{} walks in {seconds:.1} s, {:.0} a second: {} messages, {} slots, {} crashes\n",
+        grouped(*walks),
+        rate(*walks, seconds),
+        grouped(counts.delivered),
+        grouped(counts.slots),
+        grouped(counts.crashes),
+    );
+    match (violation, replay) {
+        (Some(violation), Some(replay)) => {
+            prose = format!("{violation}\n\n{prose}\nShow it again:  {replay}\n");
+        }
+        _ => prose.push_str("No promise is broken.\n"),
+    }
+    let exit = if violation.is_some() { Exit::Violation } else { Exit::Done };
+    Report::record("synod.sim.run/1", fields).prose(prose).exit(exit)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for a reader")]
+fn rate(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORLD: WorldArgs = WorldArgs { beyond: false, faults: None };
+
+    #[test]
+    fn any_number_of_jobs_walks_every_seed_once() {
+        let world = WORLD.read().unwrap();
+        let one = all(&world, 0..12, 1, &ProgressBar::hidden());
+        let three = all(&world, 0..12, 3, &ProgressBar::hidden());
+        assert_eq!((one.walks, one.counts), (12, three.counts));
+        assert!(one.violation.is_none());
+    }
+
+    #[test]
+    fn a_violation_names_its_seed_and_the_command_that_shows_it() {
+        let violation = Violation {
+            seed: 7,
+            at: paxos::Instant(1_500),
+            promise: "agreement",
+            what: "two values".into(),
+            trace: vec!["a line".into()],
+        };
+        let total = Total { violation: Some(violation), ..Total::default() };
+        let args = WorldArgs { beyond: true, ..WORLD };
+        let report = report(&total, &args);
+        assert_eq!(report.exit, Exit::Violation);
+        let crate::output::Words::Prose(prose) = report.words else { panic!("no prose") };
+        assert!(prose.starts_with("a line\nseed 7 at 1500 us breaks agreement: two values\n"));
+        assert!(prose.ends_with("synod sim replay --seed 7 --beyond\n"));
+    }
+}
