@@ -147,6 +147,16 @@ fn a_long_phase_one_is_not_overtaken_for_ever() {
 }
 
 #[test]
+fn a_lost_prepare_is_sent_again_within_the_campaign() {
+    let mut world = World::new(1, &[], Limits::default(), LATENCY);
+    assert!(world.run_until(SECOND, |world| world.part(1) == Part::Preparing));
+    let to_all_but_one = |to: u32, message: &Message| to > 2 && message.kind() == Kind::Prepare;
+    world.network.retain(|_, (_, to, message)| !to_all_but_one(*to, message));
+    assert!(world.run_until(SECOND / 10, |world| world.part(1) == Part::Leading));
+    assert_eq!(world.count(1, "prepared"), 1, "by repeating, not by a new campaign");
+}
+
+#[test]
 fn a_learner_that_does_not_hear_the_leader_learns_from_acceptors() {
     let (mut world, leader, other) = World::led();
     world.cut(leader, other);
