@@ -63,7 +63,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, CliError> {
         return Err(CliError::usage("there are no seeds beyond 18446744073709551615"));
     };
     let world = args.world.read()?;
-    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.map_or_else(cores, usize::from);
     let total = all(&world, args.first..end, jobs, &progress(args.seeds, output));
     output.show(report(&total, &args.world))
