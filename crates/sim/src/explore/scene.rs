@@ -13,7 +13,7 @@ use paxos::{
 pub struct Scene {
     /// What it is called.
     pub name: &'static str,
-    /// Nodes that lead and learn, at most [`PLACES_MAX`] with the acceptors.
+    /// Nodes that lead and learn, at most `PLACES_MAX` with the acceptors.
     pub leaders: usize,
     /// Nodes that remember.
     pub acceptors: usize,
