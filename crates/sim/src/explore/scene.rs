@@ -40,7 +40,8 @@ pub struct Scene {
     pub flaw: Option<Flaw>,
 }
 
-/// A broken composition, or a driver that breaks its contract. The search must find out.
+/// A broken composition, or a driver that breaks its contract. Tests show which of them the search
+/// finds out; `docs/testing.md` names those that it has not been shown to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
     /// An acceptor says that it promises, and does not remember.
