@@ -148,7 +148,10 @@ pub(crate) fn header_at(
         length: read_u32(bytes, 8) as usize,
         payload_checksum: read_u32(bytes, 4),
     };
-    let is_plausible = header.sequence >= from
+    // Most of a segment is zeros, and zeros are no frame: as one, they would be the journal's first
+    // with two checksums that both happen to be zero.
+    let is_plausible = *bytes != [0; HEADER_BYTES]
+        && header.sequence >= from
         && header.synced_before <= header.sequence
         && header.length <= FRAME_BYTES_MAX
         && header.frame_bytes() <= segment.len() - offset;
