@@ -18,8 +18,11 @@ use crate::disk::{Ending, Found, Storage};
 #[derive(Debug, Default)]
 struct Batch {
     records: usize,
-    then_send: Vec<Envelope>,
+    then_send: Vec<Caused>,
 }
+
+/// A message, and the number of the one that it answers.
+pub type Caused = (Option<u64>, Envelope);
 
 /// One machine.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ pub struct Host {
     /// An acceptor's; nobody else has one.
     pub storage: Option<Storage>,
     /// Writes that wait for the batch before them.
-    waiting: VecDeque<Write>,
+    waiting: VecDeque<(Write, Option<u64>)>,
     /// The batch under way: what leaves once it is on disk.
     batch: Option<Batch>,
     /// What the disk folds to; what disk and queue together fold to.
@@ -156,12 +159,12 @@ impl Host {
         self.batch = None;
     }
 
-    /// Queues a write behind the others.
-    pub fn write(&mut self, write: Write) {
+    /// Queues a write behind the others; `cause` is the message that led to it.
+    pub fn write(&mut self, write: Write, cause: Option<u64>) {
         for record in &write.records {
             self.expected.apply(record);
         }
-        self.waiting.push_back(write);
+        self.waiting.push_back((write, cause));
     }
 
     /// Puts all that waits into one batch, if none is under way. Gives back how many records it
@@ -171,12 +174,13 @@ impl Host {
             return Ok(None);
         }
         let mut batch = Batch::default();
-        for write in self.waiting.drain(..) {
+        for (write, cause) in self.waiting.drain(..) {
             if let Some(storage) = &mut self.storage {
                 storage.append(&write.records)?;
             }
             batch.records += write.records.len();
-            batch.then_send.extend(write.then_send);
+            let caused = |envelope| (cause, envelope);
+            batch.then_send.extend(write.then_send.into_iter().map(caused));
         }
         let records = batch.records;
         self.batch = Some(batch);
@@ -187,7 +191,7 @@ impl Host {
     pub fn synced(
         &mut self,
         fails: Option<Fault>,
-    ) -> Result<(Vec<Record>, Vec<Envelope>), DiskError> {
+    ) -> Result<(Vec<Record>, Vec<Caused>), DiskError> {
         let Some(batch) = self.batch.take() else {
             return Ok((Vec::new(), Vec::new()));
         };

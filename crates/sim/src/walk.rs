@@ -1,14 +1,17 @@
 //! One random walk: a seed and options in, an outcome out.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use paxos::{Announce, Instant, Limits, Rng};
 
 use crate::broken::Broken;
+use crate::check::Wrong;
 use crate::faults::Faults;
+use crate::recording::Happened;
 use crate::shape::Shape;
-use crate::trace::TraceLine;
 use crate::world::World;
 
 /// What is walked over. Everything else follows from the seed.
@@ -30,6 +33,9 @@ pub struct Options {
     pub broken: Option<Broken>,
 }
 
+/// How many lines a violation comes with.
+const LINES_MAX: usize = 40;
+
 /// How a walk ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -38,7 +44,7 @@ pub struct Outcome {
     /// What happened, counted.
     pub statistics: Statistics,
     /// Over every happening, its time and bytes: equal for equal seeds and options.
-    pub trace_hash: u64,
+    pub fingerprint: u64,
 }
 
 /// A promise was broken.
@@ -161,35 +167,52 @@ impl Statistics {
     }
 }
 
-/// Walks. The same seed and options give the same outcome, to the byte.
+/// Walks. The same seed and options give the same outcome, to the byte. An invariant of the core
+/// that breaks is a violation like any other.
 ///
 /// # Panics
-/// If the shape of the options is no valid configuration, or an invariant of the core breaks.
+/// If the shape of the options is no valid configuration.
 pub fn walk(seed: u64, options: &Options) -> Outcome {
-    walked(seed, World::new(seed, options.clone())).0
+    let mut outcome = walked(seed, World::new(seed, options.clone())).0;
+    if let Some(violation) = &mut outcome.violation {
+        // Rare enough to walk once more, so that no other walk has to remember its last lines.
+        let (_, happened) = replay(seed, options);
+        let skipped = happened.len().saturating_sub(LINES_MAX);
+        violation.trace = happened[skipped..].iter().map(Happened::to_string).collect();
+    }
+    outcome
 }
 
-/// The same walk, with every line of its trace.
+/// The same walk, with everything that happened in it.
 ///
 /// # Panics
 /// As [`walk`].
-pub fn replay(seed: u64, options: &Options) -> (Outcome, Vec<TraceLine>) {
+pub fn replay(seed: u64, options: &Options) -> (Outcome, Vec<Happened>) {
     let mut world = World::new(seed, options.clone());
-    world.keep_whole_trace();
+    world.recording().begin();
     walked(seed, world)
 }
 
-fn walked(seed: u64, mut world: World) -> (Outcome, Vec<TraceLine>) {
-    let wrong = world.run().err();
+fn walked(seed: u64, mut world: World) -> (Outcome, Vec<Happened>) {
+    // Whatever an assertion leaves behind is only counted and shown.
+    let run = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let wrong = run.unwrap_or_else(|panic| Err(asserted(&*panic))).err();
     let violation = wrong.map(|wrong| Violation {
         seed,
         at: world.now(),
         promise: wrong.promise,
         what: wrong.what,
-        trace: world.trace().last_lines(),
+        trace: Vec::new(),
     });
-    let (trace_hash, lines) = (world.trace().hash(), world.trace().whole());
-    (Outcome { violation, trace_hash, statistics: world.into_statistics() }, lines)
+    let (fingerprint, happened) = (world.fingerprint(), world.recording().end());
+    (Outcome { violation, fingerprint, statistics: world.into_statistics() }, happened)
+}
+
+fn asserted(panic: &dyn Any) -> Wrong {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let what = text.unwrap_or("an assertion of the core").to_owned();
+    Wrong { promise: "assertion", what }
 }
 
 impl fmt::Display for Violation {

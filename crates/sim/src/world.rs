@@ -17,10 +17,11 @@ use crate::broken::Broken;
 use crate::check::{Checked, Checks, Wrong, progress};
 use crate::clock::TRUE_PACE;
 use crate::faults::Weather;
+use crate::fingerprint::Fingerprint;
 use crate::host::Host;
 use crate::network::Network;
+use crate::recording::{Recording, What};
 use crate::shape::Shape;
-use crate::trace::{Line, Trace};
 use crate::walk::{Options, Statistics};
 use crate::workload::{Heard, Workload};
 
@@ -44,14 +45,19 @@ pub struct World {
     /// Per node of this life: how much of its history was looked at.
     looked: BTreeMap<NodeId, (Slot, usize)>,
     checks: Checks,
-    trace: Trace,
+    fingerprint: Fingerprint,
+    recording: Recording,
+    /// How many messages were sent.
+    sent: u64,
+    /// The message that is being reacted to.
+    cause: Option<u64>,
     statistics: Statistics,
     effects: Effects<()>,
 }
 
 #[derive(Debug)]
 enum Happening {
-    Arrive { to: NodeId, bytes: Vec<u8> },
+    Arrive { to: NodeId, number: u64, bytes: Vec<u8> },
     Synced { node: NodeId, life: u32 },
     Wake { node: NodeId, life: u32 },
     Ask { to: NodeId, appends: Vec<Append> },
@@ -97,7 +103,10 @@ impl World {
             workload,
             healed: None,
             looked: BTreeMap::new(),
-            trace: Trace::new(),
+            fingerprint: Fingerprint::default(),
+            recording: Recording::default(),
+            sent: 0,
+            cause: None,
             statistics: Statistics::default(),
             effects: Effects::default(),
         };
@@ -129,12 +138,12 @@ impl World {
         self.now
     }
 
-    pub fn keep_whole_trace(&mut self) {
-        self.trace.keep_whole();
+    pub fn recording(&mut self) -> &mut Recording {
+        &mut self.recording
     }
 
-    pub fn trace(&self) -> &Trace {
-        &self.trace
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint.value()
     }
 
     pub fn into_statistics(mut self) -> Statistics {
@@ -158,7 +167,7 @@ impl World {
             return Ok(false);
         }
         match happening {
-            Happening::Arrive { to, bytes } => self.arrive(to, &bytes)?,
+            Happening::Arrive { to, number, bytes } => self.arrive(to, number, &bytes)?,
             Happening::Synced { node, life } => self.synced(node, life)?,
             Happening::Wake { node, life } => self.wake(node, life)?,
             Happening::Ask { to, appends } => self.ask(to, appends)?,
@@ -211,7 +220,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, to: NodeId, bytes: &[u8]) -> Checked {
+    fn arrive(&mut self, to: NodeId, number: u64, bytes: &[u8]) -> Checked {
         let host = &self.hosts[&to];
         if host.node.is_none() || host.is_silent {
             return Ok(());
@@ -221,10 +230,14 @@ impl World {
             promise: "wire",
             what: format!("{to} cannot read what a correct node sent: {error}"),
         })?;
-        let line = Line::Delivered { from, to, message: message.clone() };
-        self.trace.note(self.now, line, bytes);
+        self.fingerprint.note(self.now, bytes);
         self.statistics.delivered += 1;
-        self.step(to, Input::Message { from, message })
+        let arrived = || What::Arrived { number, from, to, message: message.clone() };
+        self.recording.note(self.now, arrived);
+        self.cause = Some(number);
+        let checked = self.step(to, Input::Message { from, message });
+        self.cause = None;
+        checked
     }
 
     fn ask(&mut self, to: NodeId, appends: Vec<Append>) -> Checked {
@@ -234,8 +247,8 @@ impl World {
         }
         for append in &appends {
             let (client, sequence) = (append.request.client.0[0], append.request.sequence);
-            let line = Line::Asked { node: to, client, sequence };
-            self.trace.note(self.now, line, append.request.command());
+            self.fingerprint.note(self.now, append.request.command());
+            self.recording.note(self.now, || What::Asked { node: to, client, sequence });
         }
         self.step(to, Input::Append(appends))
     }
@@ -257,7 +270,7 @@ impl World {
             self.reply(id, ticket, reply);
         }
         for envelope in effects.replica.send.drain(..) {
-            self.post(id, envelope)?;
+            self.post(id, self.cause, envelope)?;
         }
         self.write(id, &mut effects)?;
         self.plan_wake(id);
@@ -279,7 +292,9 @@ impl World {
                 });
             }
             self.checks.agreement.learned(id, at, &values)?;
-            at = at.plus(values.count());
+            let count = values.count();
+            self.recording.note(self.now, || What::Learned { node: id, first: at, values });
+            at = at.plus(count);
         }
         if at > before {
             let entries = node.machine().entries();
@@ -292,7 +307,8 @@ impl World {
 
     fn event(&mut self, node: NodeId, event: Event) -> Checked {
         *self.statistics.events.entry(event.name()).or_insert(0) += 1;
-        self.trace.note(self.now, Line::Event { node, event }, event.name().as_bytes());
+        self.fingerprint.note(self.now, event.name().as_bytes());
+        self.recording.note(self.now, || What::Event { node, event });
         match event {
             Event::Conflict { slot } => Err(Wrong {
                 promise: "agreement",
@@ -309,12 +325,14 @@ impl World {
 
     // ---- messages ----
 
-    fn post(&mut self, from: NodeId, envelope: Envelope) -> Checked {
+    fn post(&mut self, from: NodeId, cause: Option<u64>, envelope: Envelope) -> Checked {
         let host = &self.hosts[&from];
         if host.is_silent {
             return Ok(());
         }
         let Envelope { to, mut message } = envelope;
+        self.sent += 1;
+        let number = self.sent;
         self.checks.wire.leaves(from, host.life, &message, host.durable())?;
         *self.statistics.kinds.entry(message.kind().name()).or_insert(0) += 1;
         let mut speakers = vec![from];
@@ -324,13 +342,18 @@ impl World {
         for speaker in speakers {
             let mut bytes = Vec::new();
             encode_message(&self.configuration, speaker, to, &message, &mut bytes);
-            if from == to {
-                self.after(SELF_US, Happening::Arrive { to, bytes });
-                continue;
+            let arrives = if from == to {
+                vec![Instant(self.now.0 + SELF_US)]
+            } else {
+                self.network.carry(self.now, from, to, &mut self.rng)
+            };
+            for at in &arrives {
+                self.at(*at, Happening::Arrive { to, number, bytes: bytes.clone() });
             }
-            for at in self.network.carry(self.now, from, to, &mut self.rng) {
-                self.at(at, Happening::Arrive { to, bytes: bytes.clone() });
-            }
+            self.recording.note(self.now, || {
+                let envelope = Envelope { to, message: message.clone() };
+                What::Sent { number, cause, from: speaker, envelope, arrives }
+            });
         }
         Ok(())
     }
@@ -360,8 +383,9 @@ impl World {
     fn answer(&mut self, ticket: Ticket, reply: &Reply<()>) -> Checked {
         if let Some((client, sequence)) = self.workload.whose(ticket) {
             let client = u8::try_from(client + 1).expect("at most 255 clients");
-            let line = Line::Answered { client, sequence, reply: reply.clone() };
-            self.trace.note(self.now, line, reply_name(reply).as_bytes());
+            self.fingerprint.note(self.now, reply_name(reply).as_bytes());
+            let answered = || What::Answered { client, sequence, reply: reply.clone() };
+            self.recording.note(self.now, answered);
         }
         *self.statistics.replies.entry(reply_name(reply)).or_insert(0) += 1;
         match self.workload.hear(self.now, ticket, reply, &mut self.rng) {
@@ -380,7 +404,7 @@ impl World {
         self.healed = Some(self.now);
         self.network.heal(Weather::CALM);
         let all: Vec<NodeId> = self.hosts.keys().copied().collect();
-        self.trace.note(self.now, Line::World("everything heals".into()), b"heal");
+        self.tell("everything heals".to_owned());
         for id in all {
             let host = self.hosts.get_mut(&id).expect("a member has a host");
             host.is_silent = false;

@@ -71,7 +71,7 @@ fn one_seed_is_one_trace() {
         assert_eq!(walk(seed, &options), walk(seed, &options), "seed {seed}");
     }
     let options = Options::drawn(0);
-    assert_ne!(walk(1, &options).trace_hash, walk(2, &options).trace_hash);
+    assert_ne!(walk(1, &options).fingerprint, walk(2, &options).fingerprint);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{Happening, Mend, THOROUGH_EVERY, World};
 use crate::broken::Broken;
 use crate::check::{Checked, durability};
 use crate::disk::{Damage, Ending, Found};
-use crate::trace::Line;
+use crate::recording::What;
 
 /// A batch without records waits for no disk, only for the thread that would write it.
 const HANDED_OVER_US: u64 = 5;
@@ -101,12 +101,18 @@ impl World {
 
     fn started(&mut self, id: NodeId, late: &[Record]) -> Checked {
         let host = &self.hosts[&id];
+        let life = host.life;
         let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
         durability::fold(id, host.expected(), memory, true)?;
         for record in late {
             self.checks.agreement.durable(id, record)?;
         }
         self.looked.insert(id, (Slot::FIRST, 0));
+        self.recording.note(self.now, || What::Started { node: id, life });
+        if !late.is_empty() {
+            let records = || late.to_vec();
+            self.recording.note(self.now, || What::Durable { node: id, records: records() });
+        }
         self.tell(format!("{id} starts, {} late records survived", late.len()));
         self.plan_wake(id);
         Ok(())
@@ -122,6 +128,7 @@ impl World {
         durability::fold(id, host.expected(), memory, true)?;
         host.end(ending, &mut self.rng);
         self.statistics.crashes += 1;
+        self.recording.note(self.now, || What::Ended { node: id });
         self.tell(format!("{id} crashes: {ending:?}"));
         self.after(lasts_us, Happening::Mend(Mend::Restart(id)));
         Ok(())
@@ -135,12 +142,12 @@ impl World {
         let is_empty = write.is_empty();
         if self.options.broken == Some(Broken::SendsBeforeSync) {
             for envelope in write.then_send.drain(..) {
-                self.post(id, envelope)?;
+                self.post(id, self.cause, envelope)?;
             }
         }
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         if !is_empty {
-            host.write(write);
+            host.write(write, self.cause);
         }
         let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
         durability::fold(id, host.expected(), memory, thoroughly)?;
@@ -193,10 +200,12 @@ impl World {
         for record in &records {
             self.checks.agreement.durable(id, record)?;
         }
-        let line = Line::Synced { node: id, records: records.len() };
-        self.trace.note(self.now, line, &id.0.to_le_bytes());
-        for envelope in then_send {
-            self.post(id, envelope)?;
+        self.fingerprint.note(self.now, &id.0.to_le_bytes());
+        if !records.is_empty() {
+            self.recording.note(self.now, || What::Durable { node: id, records });
+        }
+        for (cause, envelope) in then_send {
+            self.post(id, cause, envelope)?;
         }
         self.begin_batch(id);
         self.prepare(id);
@@ -219,6 +228,7 @@ impl World {
     fn disk_fails(&mut self, id: NodeId, error: &journal::DiskError) {
         self.hosts.get_mut(&id).expect("a member has a host").end_failed();
         self.statistics.disk_failures += 1;
+        self.recording.note(self.now, || What::Ended { node: id });
         self.tell(format!("{id} stops: {error}"));
         let restart_us = 1 + self.rng.below(RESTART_US_MAX);
         self.after(restart_us, Happening::Mend(Mend::Restart(id)));

@@ -6,7 +6,7 @@ use super::{Happening, World};
 use crate::check::Checked;
 use crate::clock::TRUE_PACE;
 use crate::disk::Ending;
-use crate::trace::Line;
+use crate::recording::What;
 
 /// Of so many links, a tear cuts one.
 const TORN_ONE_IN: u64 = 3;
@@ -190,7 +190,7 @@ impl World {
     }
 
     pub fn tell(&mut self, what: String) {
-        let bytes = what.clone().into_bytes();
-        self.trace.note(self.now, Line::World(what), &bytes);
+        self.fingerprint.note(self.now, what.as_bytes());
+        self.recording.note(self.now, || What::World(what));
     }
 }

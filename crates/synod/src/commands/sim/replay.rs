@@ -26,7 +26,7 @@ pub(super) fn run(args: &ReplayArgs, output: &Output) -> Result<Exit, CliError> 
     let options = args.world.read()?.options(args.seed);
     let (outcome, lines) = sim::replay(args.seed, &options);
     let row =
-        |line: &sim::TraceLine| vec![Value::Micros(line.at.0), Value::Text(line.what.clone())];
+        |line: &sim::Happened| vec![Value::Micros(line.at.0), Value::Text(line.what.to_string())];
     let rows = lines.iter().map(row).collect();
     let report = Report::rows("synod.sim.replay/1", "lines", &["at", "what"], rows);
     match outcome.violation {

@@ -1,6 +1,5 @@
 //! `synod sim run`: many walks, until all are done or one breaks a promise.
 
-use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -123,21 +122,8 @@ fn all(world: &World, seeds: std::ops::Range<u64>, jobs: usize, bar: &ProgressBa
 }
 
 fn walked(world: &World, seed: u64) -> Walked {
-    let options = world.options(seed);
-    match catch_unwind(|| walk(seed, &options)) {
-        Ok(outcome) => outcome.violation.map_or(Ok(outcome.statistics), Err),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(Violation {
-                seed,
-                at: paxos::Instant(0),
-                promise: "assertion",
-                what: text.unwrap_or("an assertion of the core").to_owned(),
-                trace: Vec::new(),
-            })
-        }
-    }
+    let outcome = walk(seed, &world.options(seed));
+    outcome.violation.map_or(Ok(outcome.statistics), Err)
 }
 
 fn report(total: &Total, world: &WorldArgs) -> Report {
