@@ -10,8 +10,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::disk::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNumber};
 
@@ -52,12 +53,38 @@ pub struct FaultyDisk {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct File {
+    /// Its size.
+    bytes: usize,
     /// What reads see.
-    cached: Vec<u8>,
+    cached: Content,
     /// What a power cut leaves for certain.
-    durable: Vec<u8>,
+    durable: Content,
     /// The sectors in which the next sync has something to do.
     dirty: BTreeSet<usize>,
+}
+
+/// Sectors by their place; where there is none, all is zeros. Shared, so that a sync copies no byte.
+type Content = BTreeMap<usize, Arc<[u8; SECTOR_BYTES]>>;
+
+/// The bytes of one sector, to be changed.
+fn sector_of(content: &mut Content, sector: usize) -> &mut [u8; SECTOR_BYTES] {
+    Arc::make_mut(content.entry(sector).or_insert_with(|| Arc::new([0; SECTOR_BYTES])))
+}
+
+/// The parts of a range that lie in one sector each: the sector, and where in it.
+fn parts(offset: usize, length: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let end = offset + length;
+    (offset / SECTOR_BYTES..end.div_ceil(SECTOR_BYTES)).map(move |sector| {
+        let start = sector * SECTOR_BYTES;
+        (sector, offset.max(start) - start..end.min(start + SECTOR_BYTES) - start)
+    })
+}
+
+impl File {
+    /// How much of a sector lies within the file.
+    fn length_of(&self, sector: usize) -> usize {
+        SECTOR_BYTES.min(self.bytes - sector * SECTOR_BYTES)
+    }
 }
 
 impl FaultyDisk {
@@ -104,14 +131,17 @@ impl FaultyDisk {
     /// If there is no such byte.
     pub fn flip(&mut self, number: SegmentNumber, offset: usize, mask: u8) {
         let file = self.files.get_mut(&number).expect("the caller names a file that exists");
-        file.cached[offset] ^= mask;
-        file.durable[offset] ^= mask;
+        assert!(offset < file.bytes);
+        for content in [&mut file.cached, &mut file.durable] {
+            sector_of(content, offset / SECTOR_BYTES)[offset % SECTOR_BYTES] ^= mask;
+        }
     }
 
     /// Decides what is left of one unsynced sector.
     fn settle(&mut self, file: &mut File, sector: usize) {
-        let range = sector * SECTOR_BYTES..file.cached.len().min((sector + 1) * SECTOR_BYTES);
-        let (new, old) = (&file.cached[range.clone()], &mut file.durable[range]);
+        let length = file.length_of(sector);
+        let new = &sector_of(&mut file.cached, sector)[..length];
+        let old = &mut sector_of(&mut file.durable, sector)[..length];
         match self.below(5) {
             0 | 1 => old.copy_from_slice(new),
             2 => {}
@@ -198,7 +228,7 @@ impl FaultyDisk {
 impl Disk for FaultyDisk {
     fn list(&mut self) -> Result<Vec<FileEntry>, DiskError> {
         self.end("list")?;
-        let entry = |(&number, file): (_, &File)| FileEntry { number, bytes: file.cached.len() };
+        let entry = |(&number, file): (_, &File)| FileEntry { number, bytes: file.bytes };
         Ok(self.files.iter().map(entry).collect())
     }
 
@@ -207,10 +237,9 @@ impl Disk for FaultyDisk {
         self.refuse_if_present(number)?;
         if self.survives(fault) {
             let whole = fault != Some(Fault::PowerCut) || self.below(2) == 0;
-            let length = if whole { bytes } else { self.below(bytes + 1) };
-            let zeros = vec![0; length];
-            let file = File { cached: zeros.clone(), durable: zeros, dirty: BTreeSet::new() };
-            self.files.insert(number, file);
+            let bytes = if whole { bytes } else { self.below(bytes + 1) };
+            let (cached, durable, dirty) = (Content::new(), Content::new(), BTreeSet::new());
+            self.files.insert(number, File { bytes, cached, durable, dirty });
         }
         self.end("create")
     }
@@ -223,8 +252,17 @@ impl Disk for FaultyDisk {
     ) -> Result<(), DiskError> {
         self.end("read")?;
         let file = self.file(number)?;
-        let bytes = file.cached.get(offset..).and_then(|rest| rest.get(..into.len()));
-        into.copy_from_slice(bytes.ok_or_else(|| beyond_the_end(number))?);
+        if into.len() > file.bytes || offset > file.bytes - into.len() {
+            return Err(beyond_the_end(number));
+        }
+        let mut rest = into;
+        for (sector, range) in parts(offset, rest.len()) {
+            let part = rest.split_off_mut(..range.len()).expect("parts add up to the whole");
+            match file.cached.get(&sector) {
+                Some(bytes) => part.copy_from_slice(&bytes[range]),
+                None => part.fill(0),
+            }
+        }
         Ok(())
     }
 
@@ -236,7 +274,7 @@ impl Disk for FaultyDisk {
     ) -> Result<(), DiskError> {
         let fault = self.begin("write")?;
         let file = self.file(number)?;
-        let length = file.cached.len();
+        let length = file.bytes;
         if bytes.len() > length || offset > length - bytes.len() {
             return Err(beyond_the_end(number));
         }
@@ -246,9 +284,15 @@ impl Disk for FaultyDisk {
             }
             _ => offset,
         };
-        file.cached[offset..offset + bytes.len()].copy_from_slice(bytes);
-        let sectors = offset / SECTOR_BYTES..(offset + bytes.len()).div_ceil(SECTOR_BYTES);
-        file.dirty.extend(sectors);
+        let mut rest = bytes;
+        for (sector, range) in parts(offset, bytes.len()) {
+            let part = rest.split_off(..range.len()).expect("parts add up to the whole");
+            match part.try_into() {
+                Ok(whole) => drop(file.cached.insert(sector, Arc::new(whole))),
+                Err(_) => sector_of(&mut file.cached, sector)[range].copy_from_slice(part),
+            }
+            file.dirty.insert(sector);
+        }
         self.end("write")
     }
 
@@ -262,9 +306,9 @@ impl Disk for FaultyDisk {
                 return Err(failed(String::from("sync: injected failure, pages dropped")));
             }
             for sector in dirty {
-                let end = file.cached.len().min((sector + 1) * SECTOR_BYTES);
-                let range = sector * SECTOR_BYTES..end;
-                file.durable[range.clone()].copy_from_slice(&file.cached[range]);
+                if let Some(bytes) = file.cached.get(&sector) {
+                    file.durable.insert(sector, bytes.clone());
+                }
             }
         }
         self.end("sync")
@@ -301,6 +345,8 @@ fn beyond_the_end(number: SegmentNumber) -> DiskError {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     const FILE: SegmentNumber = SegmentNumber(1);

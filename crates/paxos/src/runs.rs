@@ -62,7 +62,8 @@ impl Runs {
         let end = run.end();
         // Where the part of the new run begins that is not yet in the map.
         let mut open = run.first;
-        for known in self.overlapping(run.first, end) {
+        let overlapping: Vec<Run> = self.overlapping(run.first, end).cloned().collect();
+        for known in overlapping {
             if known.ballot >= run.ballot {
                 self.insert(run.clip(open, known.first));
                 open = known.end();
@@ -77,10 +78,10 @@ impl Runs {
 
     /// Whether some slot holds another value at the same ballot. A correct leader never causes it.
     pub fn contradicts(&self, run: &Run) -> bool {
-        self.overlapping(run.first, run.end()).iter().any(|known| {
-            let common = known.clip(run.first, run.end());
-            known.ballot == run.ballot
-                && common.values != run.clip(common.first, common.end()).values
+        self.overlapping(run.first, run.end()).any(|known| {
+            let common = || known.clip(run.first, run.end());
+            let differs = |common: Run| common.values != run.clip(common.first, common.end()).values;
+            known.ballot == run.ballot && differs(common())
         })
     }
 
@@ -161,11 +162,11 @@ impl Runs {
         }
     }
 
-    fn overlapping(&self, first: Slot, end: Slot) -> Vec<Run> {
+    fn overlapping(&self, first: Slot, end: Slot) -> impl Iterator<Item = &Run> {
         let below = self.by_first.range(..first).next_back().map(|(_, run)| run);
         let below = below.filter(|run| run.end() > first);
         let within = self.by_first.range(first..end.max(first)).map(|(_, run)| run);
-        below.into_iter().chain(within).cloned().collect()
+        below.into_iter().chain(within)
     }
 }
 

@@ -27,12 +27,19 @@ impl Network {
     }
 
     /// When a message that leaves now arrives; up to two times, none if it is lost.
-    pub fn carry(&self, now: Instant, from: NodeId, to: NodeId, rng: &mut Rng) -> Vec<Instant> {
+    pub fn carry(
+        &self,
+        now: Instant,
+        from: NodeId,
+        to: NodeId,
+        rng: &mut Rng,
+    ) -> [Option<Instant>; 2] {
         if self.cuts.contains_key(&(from, to)) || self.loses(rng) {
-            return Vec::new();
+            return [None; 2];
         }
-        let copies = if rng.below(1000) < self.weather.repeat_permille { 2 } else { 1 };
-        (0..copies).map(|_| Instant(now.0 + self.delay_us(rng))).collect()
+        let is_repeated = rng.below(1000) < self.weather.repeat_permille;
+        let first = Instant(now.0 + self.delay_us(rng));
+        [Some(first), is_repeated.then(|| Instant(now.0 + self.delay_us(rng)))]
     }
 
     /// When something arrives that goes from a client to a node or back; none if it is lost.

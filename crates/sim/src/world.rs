@@ -4,6 +4,7 @@
 //! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`]; how lives
 //! begin and end, and what reaches the disk between, is in [`lives`].
 
+mod agenda;
 mod lives;
 mod misfortune;
 
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use node::{Append, Effects, Input, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
-use paxos::{Config, Configuration, Envelope, Event, Instant, NodeId, Rng, Slot, Timing};
+use paxos::{Config, Configuration, Envelope, Event, Instant, Kind, NodeId, Rng, Slot, Timing};
 
 use crate::broken::Broken;
 use crate::check::{Checked, Checks, Wrong, progress};
@@ -25,6 +26,7 @@ use crate::shape::Shape;
 use crate::walk::{Options, Statistics};
 use crate::workload::{Heard, Workload};
 
+use agenda::Agenda;
 use misfortune::Mend;
 
 /// A whole cluster and its surroundings.
@@ -35,8 +37,7 @@ pub struct World {
     never_starting: BTreeSet<NodeId>,
     now: Instant,
     rng: Rng,
-    queue: BTreeMap<(Instant, u64), Happening>,
-    queued: u64,
+    agenda: Agenda<Happening>,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     workload: Workload,
@@ -52,12 +53,16 @@ pub struct World {
     /// The message that is being reacted to.
     cause: Option<u64>,
     statistics: Statistics,
+    /// Messages sent, by the number of their kind.
+    kinds: [u64; Kind::ALL.len() + 1],
+    /// Used again and again.
     effects: Effects<()>,
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
 enum Happening {
-    Arrive { to: NodeId, number: u64, bytes: Vec<u8> },
+    Arrive { to: NodeId, number: u64, bytes: Box<[u8]> },
     Synced { node: NodeId, life: u32 },
     Wake { node: NodeId, life: u32 },
     Ask { to: NodeId, appends: Vec<Append> },
@@ -76,8 +81,8 @@ const LOOK_US: u64 = 20_000;
 const SELF_US: u64 = 5;
 /// A client that is waiting for nothing looks again after so long.
 const CLIENT_US: u64 = 50_000;
-/// Every so many steps the whole memory of an acceptor is compared with its records.
-const THOROUGH_EVERY: u64 = 64;
+/// Of so many steps, one compares the whole memory of an acceptor with its records.
+const THOROUGH_ONE_IN: u64 = 16;
 
 impl World {
     /// A world at its first moment.
@@ -98,8 +103,7 @@ impl World {
             configuration,
             now: Instant(0),
             rng,
-            queue: BTreeMap::new(),
-            queued: 0,
+            agenda: Agenda::new(),
             workload,
             healed: None,
             looked: BTreeMap::new(),
@@ -108,7 +112,9 @@ impl World {
             sent: 0,
             cause: None,
             statistics: Statistics::default(),
+            kinds: [0; Kind::ALL.len() + 1],
             effects: Effects::default(),
+            bytes: Vec::new(),
         };
         world.after(0, Happening::Begin);
         for client in 0..world.workload.clients() {
@@ -121,7 +127,7 @@ impl World {
 
     /// Until the cluster has converged, or something is wrong.
     pub fn run(&mut self) -> Checked {
-        while let Some(((at, _), happening)) = self.queue.pop_first() {
+        while let Some((at, happening)) = self.agenda.next() {
             self.now = at;
             self.statistics.happenings += 1;
             if self.statistics.happenings > progress::HAPPENINGS_MAX {
@@ -148,6 +154,8 @@ impl World {
 
     pub fn into_statistics(mut self) -> Statistics {
         self.statistics.slots = self.checks.agreement.slots();
+        let sent = Kind::ALL.map(|kind| (kind.name(), self.kinds[usize::from(kind as u8)]));
+        self.statistics.kinds = sent.into_iter().filter(|(_, sent)| *sent > 0).collect();
         self.statistics
     }
 
@@ -156,8 +164,7 @@ impl World {
     }
 
     fn at(&mut self, at: Instant, happening: Happening) {
-        self.queued += 1;
-        self.queue.insert((at.max(self.now), self.queued), happening);
+        self.agenda.plan(at.max(self.now), happening);
     }
 
     /// Tells whether the walk is over.
@@ -334,23 +341,26 @@ impl World {
         self.sent += 1;
         let number = self.sent;
         self.checks.wire.leaves(from, host.life, &message, host.durable())?;
-        *self.statistics.kinds.entry(message.kind().name()).or_insert(0) += 1;
-        let mut speakers = vec![from];
-        if let Some(broken) = self.options.broken {
-            speakers.extend(broken.twist(&self.configuration, from, &mut message, &mut self.rng));
-        }
-        for speaker in speakers {
-            let mut bytes = Vec::new();
+        self.kinds[usize::from(message.kind() as u8)] += 1;
+        let twisted = self.options.broken.and_then(|broken| {
+            broken.twist(&self.configuration, from, &mut message, &mut self.rng)
+        });
+        for speaker in [Some(from), twisted].into_iter().flatten() {
+            let mut bytes = std::mem::take(&mut self.bytes);
+            bytes.clear();
             encode_message(&self.configuration, speaker, to, &message, &mut bytes);
             let arrives = if from == to {
-                vec![Instant(self.now.0 + SELF_US)]
+                [Some(Instant(self.now.0 + SELF_US)), None]
             } else {
                 self.network.carry(self.now, from, to, &mut self.rng)
             };
-            for at in &arrives {
-                self.at(*at, Happening::Arrive { to, number, bytes: bytes.clone() });
+            for at in arrives.into_iter().flatten() {
+                let bytes = bytes.as_slice().into();
+                self.at(at, Happening::Arrive { to, number, bytes });
             }
+            self.bytes = bytes;
             self.recording.note(self.now, || {
+                let arrives = arrives.into_iter().flatten().collect();
                 let envelope = Envelope { to, message: message.clone() };
                 What::Sent { number, cause, from: speaker, envelope, arrives }
             });

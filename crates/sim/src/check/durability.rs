@@ -19,8 +19,12 @@ pub fn fold(
         let nothing = *expected == Acceptor::default();
         return if nothing { Ok(()) } else { wrong(node, "is no acceptor and has records") };
     };
-    if memory.promised() != expected.promised() {
+    if memory.promised() != expected.promised() || memory.truncated() != expected.truncated() {
         return wrong(node, "has another promise in memory than on its way to the disk");
+    }
+    let size = |acceptor: &Acceptor| (acceptor.votes().end(), acceptor.votes().bytes());
+    if size(memory) != size(expected) {
+        return wrong(node, "has more or fewer votes in memory than on their way to the disk");
     }
     if thoroughly && memory != expected {
         return wrong(node, "has other votes in memory than on their way to the disk");

@@ -4,7 +4,7 @@ use journal::{Fault, OpenError};
 use node::Effects;
 use paxos::{NodeId, Record, Slot};
 
-use super::{Happening, Mend, THOROUGH_EVERY, World};
+use super::{Happening, Mend, THOROUGH_ONE_IN, World};
 use crate::broken::Broken;
 use crate::check::{Checked, durability};
 use crate::disk::{Damage, Ending, Found};
@@ -137,8 +137,7 @@ impl World {
     /// What a step wants written goes to the disk, and waits there for the batch before it.
     pub fn write(&mut self, id: NodeId, effects: &mut Effects<()>) -> Checked {
         let mut write = std::mem::take(&mut effects.replica.write);
-        let thoroughly =
-            !write.records.is_empty() || self.statistics.happenings.is_multiple_of(THOROUGH_EVERY);
+        let thoroughly = self.statistics.happenings.is_multiple_of(THOROUGH_ONE_IN);
         let is_empty = write.is_empty();
         if self.options.broken == Some(Broken::SendsBeforeSync) {
             for envelope in write.then_send.drain(..) {
