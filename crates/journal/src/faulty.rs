@@ -137,6 +137,30 @@ impl FaultyDisk {
         }
     }
 
+    /// From now on a sector reads as another one, or, without a source, as it was before it was
+    /// ever written: a misdirected or a lost write that the disk has acknowledged.
+    ///
+    /// # Panics
+    /// If there is no such file or sector.
+    pub fn misread(
+        &mut self,
+        number: SegmentNumber,
+        sector: usize,
+        source: Option<(SegmentNumber, usize)>,
+    ) {
+        let other = source.and_then(|(number, sector)| {
+            self.files.get(&number).and_then(|file| file.durable.get(&sector)).cloned()
+        });
+        let file = self.files.get_mut(&number).expect("the caller names a file that exists");
+        assert!(sector * SECTOR_BYTES < file.bytes);
+        for content in [&mut file.cached, &mut file.durable] {
+            match &other {
+                Some(bytes) => drop(content.insert(sector, bytes.clone())),
+                None => drop(content.remove(&sector)),
+            }
+        }
+    }
+
     /// Decides what is left of one unsynced sector.
     fn settle(&mut self, file: &mut File, sector: usize) {
         let length = file.length_of(sector);
@@ -416,6 +440,20 @@ mod tests {
         disk.sync(FILE).unwrap_err();
         disk.crash();
         assert_eq!(disk.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_sector_can_read_as_another_or_as_never_written() {
+        let mut disk = disk(1);
+        disk.write_at(FILE, 0, &[1; SECTOR_BYTES]).unwrap();
+        disk.write_at(FILE, SECTOR_BYTES, &[2; SECTOR_BYTES]).unwrap();
+        disk.sync(FILE).unwrap();
+        disk.misread(FILE, 0, Some((FILE, 1)));
+        disk.misread(FILE, 1, None);
+        let bytes = content(&mut disk);
+        assert_eq!((bytes[0], bytes[SECTOR_BYTES]), (2, 0));
+        disk.crash();
+        assert_eq!(content(&mut disk), bytes, "the disk has acknowledged it");
     }
 
     #[test]

@@ -80,7 +80,8 @@ impl Runs {
     pub fn contradicts(&self, run: &Run) -> bool {
         self.overlapping(run.first, run.end()).any(|known| {
             let common = || known.clip(run.first, run.end());
-            let differs = |common: Run| common.values != run.clip(common.first, common.end()).values;
+            let differs =
+                |common: Run| common.values != run.clip(common.first, common.end()).values;
             known.ballot == run.ballot && differs(common())
         })
     }

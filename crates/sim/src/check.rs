@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod durability;
+pub mod linearizable;
 pub mod once;
 pub mod progress;
 pub mod wire;
@@ -24,6 +25,7 @@ pub type Checked = Result<(), Wrong>;
 pub struct Checks {
     pub agreement: agreement::Agreement,
     pub once: once::Once,
+    pub linearizable: linearizable::Linearizable,
     pub wire: wire::Wire,
 }
 
@@ -32,6 +34,7 @@ impl Checks {
         Checks {
             agreement: agreement::Agreement::new(configuration.clone()),
             once: once::Once::default(),
+            linearizable: linearizable::Linearizable::default(),
             wire: wire::Wire::default(),
         }
     }

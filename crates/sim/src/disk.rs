@@ -9,7 +9,7 @@
 //! ```
 
 use journal::{Disk, DiskError, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
-use journal::{FormatError, SECTOR_BYTES};
+use journal::{FormatError, SECTOR_BYTES, SegmentNumber};
 use node::recovery::Recovery;
 use paxos::wire::encode_record;
 use paxos::{Configuration, NodeId, Record, Rng};
@@ -52,10 +52,20 @@ pub enum Ending {
 pub enum Damage {
     /// One bit of one file is another.
     Rot,
+    /// A sector reads as before it was written.
+    Stale,
+    /// A sector reads as another one.
+    Misdirected,
     /// Every file is gone.
     Lost,
     /// It is another acceptor's disk.
     Swapped,
+}
+
+impl Damage {
+    /// Every kind.
+    pub const ALL: [Damage; 5] =
+        [Damage::Rot, Damage::Stale, Damage::Misdirected, Damage::Lost, Damage::Swapped];
 }
 
 /// What a new life finds on its disk.
@@ -218,11 +228,16 @@ impl Storage {
         let before = disk.clone();
         match damage {
             Damage::Rot => {
-                let files = disk.list().expect("the power is back");
-                let file = files[rng.index(files.len())];
-                if file.bytes > 0 {
-                    let bit = 1 << rng.below(8);
-                    disk.flip(file.number, rng.index(file.bytes), bit);
+                if let Some((number, offset)) = somewhere(disk, rng) {
+                    disk.flip(number, offset, 1 << rng.below(8));
+                }
+            }
+            Damage::Stale | Damage::Misdirected => {
+                let (here, there) = (somewhere(disk, rng), somewhere(disk, rng));
+                if let (Some((number, offset)), Some((other, from))) = (here, there) {
+                    let source =
+                        (damage == Damage::Misdirected).then_some((other, from / SECTOR_BYTES));
+                    disk.misread(number, offset / SECTOR_BYTES, source);
                 }
             }
             Damage::Lost => *disk = FaultyDisk::new(rng.draw()),
@@ -259,6 +274,13 @@ impl Storage {
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.len()
     }
+}
+
+/// A byte of the disk.
+fn somewhere(disk: &mut FaultyDisk, rng: &mut Rng) -> Option<(SegmentNumber, usize)> {
+    let files = disk.list().expect("the power is back");
+    let file = files[rng.index(files.len())];
+    (file.bytes > 0).then(|| (file.number, rng.index(file.bytes)))
 }
 
 fn formatted(identity: Identity, seed: u64) -> FaultyDisk {

@@ -4,16 +4,16 @@
 //! weights: how likely each is, against the others.
 
 use paxos::Rng;
+use serde::{Deserialize, Serialize};
 
 /// Everything that a walk may suffer before it is healed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Faults {
-    /// How long things go wrong.
+    /// How long things go wrong; then everything is healed, and the cluster must converge.
     pub lasts_us: u64,
-    /// The network meanwhile.
-    pub weather: Weather,
-    /// The disks, always.
-    pub disk: DiskSpeed,
+    /// Things go wrong no longer than until so many slots are chosen; zero if that is no matter.
+    pub until_slots: u64,
     /// The longest time between two misfortunes.
     pub pause_us_max: u64,
     /// The longest that one misfortune lasts, unless the healing comes first.
@@ -49,10 +49,15 @@ pub struct Faults {
     /// How many revived acceptors find their disk damaged beyond what the protocol promises to
     /// survive. They must not start.
     pub damage_permille: u64,
+    /// The network meanwhile.
+    pub weather: Weather,
+    /// The disks, always.
+    pub disk: DiskSpeed,
 }
 
 /// What the network does to a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Weather {
     /// The shortest delay.
     pub delay_us_min: u64,
@@ -69,7 +74,8 @@ pub struct Weather {
 }
 
 /// How long a disk takes to make a write durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DiskSpeed {
     /// The shortest time.
     pub sync_us_min: u64,
@@ -95,12 +101,52 @@ impl Weather {
     };
 }
 
+impl DiskSpeed {
+    /// A disk on a good day.
+    pub const STEADY: DiskSpeed = DiskSpeed {
+        sync_us_min: 80,
+        sync_us_max: 300,
+        stall_permille: 0,
+        stall_us_max: 0,
+        fail_permille: 0,
+    };
+}
+
 impl Faults {
+    /// Nothing goes wrong, for a second.
+    pub const NONE: Faults = Faults {
+        lasts_us: 1_000_000,
+        until_slots: 0,
+        pause_us_max: 100_000,
+        misfortune_us_max: 100_000,
+        crash: 0,
+        cut_one_way: 0,
+        cut_two_ways: 0,
+        isolate: 0,
+        silence: 0,
+        pause: 0,
+        power_loss: 0,
+        tear: 0,
+        storm: 0,
+        slow_disk: 0,
+        drift: 0,
+        jump: 0,
+        drift_permille_max: 0,
+        jump_us_max: 0,
+        damage_permille: 0,
+        weather: Weather::CALM,
+        disk: DiskSpeed::STEADY,
+    };
+
+    /// The longest that any walk lasts before the healing: an hour.
+    pub const LASTS_US_MAX: u64 = 3_600_000_000;
+
     /// A draw of how bad it gets: from nearly calm to nothing but trouble.
     pub fn drawn(rng: &mut Rng) -> Faults {
         let mut up_to = |bound: u64| rng.below(bound + 1);
         Faults {
             lasts_us: 500_000 + up_to(2_500_000),
+            until_slots: 0,
             weather: Weather {
                 delay_us_min: 50 + up_to(500),
                 delay_us_max: 1_000 + up_to(20_000),
@@ -135,43 +181,4 @@ impl Faults {
             damage_permille: 0,
         }
     }
-
-    /// Every number by its name, in order: for whoever reads or writes faults as text.
-    pub fn numbers(&mut self) -> Vec<(&'static str, &mut u64)> {
-        let Faults { lasts_us, weather, disk, pause_us_max, misfortune_us_max, .. } = self;
-        vec![
-            ("lasts_us", lasts_us),
-            ("pause_us_max", pause_us_max),
-            ("misfortune_us_max", misfortune_us_max),
-            ("crash", &mut self.crash),
-            ("cut_one_way", &mut self.cut_one_way),
-            ("cut_two_ways", &mut self.cut_two_ways),
-            ("isolate", &mut self.isolate),
-            ("silence", &mut self.silence),
-            ("pause", &mut self.pause),
-            ("power_loss", &mut self.power_loss),
-            ("tear", &mut self.tear),
-            ("storm", &mut self.storm),
-            ("slow_disk", &mut self.slow_disk),
-            ("drift", &mut self.drift),
-            ("jump", &mut self.jump),
-            ("drift_permille_max", &mut self.drift_permille_max),
-            ("jump_us_max", &mut self.jump_us_max),
-            ("damage_permille", &mut self.damage_permille),
-            ("weather.delay_us_min", &mut weather.delay_us_min),
-            ("weather.delay_us_max", &mut weather.delay_us_max),
-            ("weather.late_permille", &mut weather.late_permille),
-            ("weather.late_us_max", &mut weather.late_us_max),
-            ("weather.loss_permille", &mut weather.loss_permille),
-            ("weather.repeat_permille", &mut weather.repeat_permille),
-            ("disk.sync_us_min", &mut disk.sync_us_min),
-            ("disk.sync_us_max", &mut disk.sync_us_max),
-            ("disk.stall_permille", &mut disk.stall_permille),
-            ("disk.stall_us_max", &mut disk.stall_us_max),
-            ("disk.fail_permille", &mut disk.fail_permille),
-        ]
-    }
-
-    /// The largest that any of the numbers may be: an hour, in microseconds.
-    pub const NUMBER_MAX: u64 = 3_600_000_000;
 }

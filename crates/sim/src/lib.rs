@@ -14,12 +14,14 @@
 
 mod walk;
 mod world;
+mod luck;
 mod host;
 mod clock;
 mod disk;
 mod network;
 mod faults;
 mod shape;
+mod names;
 mod workload;
 mod broken;
 mod check;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paxos::{ClusterId, Configuration, ConfigurationError, DiskId, Member, NodeId, Roles};
+use serde::{Deserialize, Serialize};
 
 /// The members of a cluster, by number and role.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Nodes that are both leader and acceptor.
     pub all_in_one: u32,
@@ -16,6 +18,7 @@ pub struct Shape {
     /// Nodes that only follow.
     pub learners: u32,
     /// Sizes of both quorums; majorities if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorums: Option<(usize, usize)>,
     /// Acceptors that never start.
     pub failed: u32,

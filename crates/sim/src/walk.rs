@@ -1,36 +1,47 @@
 //! One random walk: a seed and options in, an outcome out.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use paxos::{Announce, Instant, Limits, Rng};
+use serde::{Deserialize, Serialize};
 
 use crate::broken::Broken;
 use crate::check::Wrong;
 use crate::faults::Faults;
+use crate::names;
 use crate::recording::Happened;
 use crate::shape::Shape;
 use crate::world::World;
 
 /// What is walked over. Everything else follows from the seed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Who takes part.
-    pub shape: Shape,
-    /// Whom acceptors tell of their votes.
-    pub announce: Announce,
-    /// Every node's bounds.
-    pub limits: Limits,
-    /// What goes wrong.
-    pub faults: Faults,
     /// How many clients append, 1 to 255.
     pub clients: u8,
     /// How many values each of them appends.
     pub requests: u64,
+    /// How many of a client's looks at the cluster read some learner's history, too.
+    pub reads_permille: u64,
+    /// Whom acceptors tell of their votes.
+    #[serde(with = "names::announce")]
+    pub announce: Announce,
+    /// Every node's bounds.
+    #[serde(with = "names::limits")]
+    pub limits: Limits,
+    /// Misfortunes that do not happen, by their number from zero: what shrinking leaves out.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub spared: BTreeSet<u64>,
     /// How the world itself is broken, to see that it is noticed.
+    #[serde(skip)]
     pub broken: Option<Broken>,
+    /// Who takes part.
+    pub shape: Shape,
+    /// What goes wrong.
+    pub faults: Faults,
 }
 
 /// How many lines a violation comes with.
@@ -79,10 +90,14 @@ pub struct Statistics {
     pub damage_unseen: u64,
     /// Misfortunes other than crashes.
     pub misfortunes: u64,
+    /// Misfortunes that were due, crashes and those that were spared included.
+    pub due: u64,
     /// Slots chosen.
     pub slots: u64,
     /// Values acknowledged to clients.
     pub acknowledged: u64,
+    /// Reads answered to clients.
+    pub reads: u64,
     /// Virtual time from the healing until everybody agreed, in microseconds.
     pub converged_us: u64,
     /// Events, by name.
@@ -112,6 +127,8 @@ impl Options {
             faults,
             clients,
             requests: 10 + rng.below(30),
+            reads_permille: rng.below(500),
+            spared: BTreeSet::new(),
             broken: None,
         }
     }
@@ -151,6 +168,8 @@ impl Statistics {
         self.damage_refused += other.damage_refused;
         self.damage_unseen += other.damage_unseen;
         self.misfortunes += other.misfortunes;
+        self.due += other.due;
+        self.reads += other.reads;
         self.slots += other.slots;
         self.acknowledged += other.acknowledged;
         self.converged_us = self.converged_us.max(other.converged_us);

@@ -15,11 +15,13 @@ use paxos::wire::{decode_message, encode_message};
 use paxos::{Config, Configuration, Envelope, Event, Instant, Kind, NodeId, Rng, Slot, Timing};
 
 use crate::broken::Broken;
+use crate::check::linearizable::Read;
 use crate::check::{Checked, Checks, Wrong, progress};
 use crate::clock::TRUE_PACE;
 use crate::faults::Weather;
 use crate::fingerprint::Fingerprint;
 use crate::host::Host;
+use crate::luck::Luck;
 use crate::network::Network;
 use crate::recording::{Recording, What};
 use crate::shape::Shape;
@@ -36,13 +38,15 @@ pub struct World {
     configuration: Configuration,
     never_starting: BTreeSet<NodeId>,
     now: Instant,
-    rng: Rng,
+    luck: Luck,
     agenda: Agenda<Happening>,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     workload: Workload,
     /// When everything was healed.
     healed: Option<Instant>,
+    /// How many misfortunes were due, those that were spared included.
+    misfortunes: u64,
     /// Per node of this life: how much of its history was looked at.
     looked: BTreeMap<NodeId, (Slot, usize)>,
     checks: Checks,
@@ -67,6 +71,8 @@ enum Happening {
     Wake { node: NodeId, life: u32 },
     Ask { to: NodeId, appends: Vec<Append> },
     Answer { ticket: Ticket, reply: Reply<()> },
+    Read { node: NodeId, asked: Instant },
+    Shown(Read),
     Client(usize),
     Misfortune,
     Mend(Mend),
@@ -91,18 +97,19 @@ impl World {
     /// If the shape is no valid configuration.
     pub fn new(seed: u64, options: Options) -> World {
         let configuration = options.shape.configuration().expect("the shape is a valid cluster");
-        let mut rng = Rng::new(seed);
+        let mut luck = Luck::new(seed);
         let leaders: Vec<NodeId> = configuration.leaders().collect();
-        let workload = Workload::new(options.clients, options.requests, leaders, &mut rng);
+        let workload = Workload::new(options.clients, options.requests, leaders, &mut luck.clients);
         let mut world = World {
             never_starting: options.shape.never_starting(&configuration),
             network: Network::new(options.faults.weather.clone()),
             checks: Checks::new(&configuration),
-            hosts: hosts(&options, &configuration, &mut rng),
+            hosts: hosts(&options, &configuration, &mut luck.nodes),
             options,
             configuration,
             now: Instant(0),
-            rng,
+            luck,
+            misfortunes: 0,
             agenda: Agenda::new(),
             workload,
             healed: None,
@@ -154,6 +161,7 @@ impl World {
 
     pub fn into_statistics(mut self) -> Statistics {
         self.statistics.slots = self.checks.agreement.slots();
+        self.statistics.due = self.misfortunes;
         let sent = Kind::ALL.map(|kind| (kind.name(), self.kinds[usize::from(kind as u8)]));
         self.statistics.kinds = sent.into_iter().filter(|(_, sent)| *sent > 0).collect();
         self.statistics
@@ -179,6 +187,8 @@ impl World {
             Happening::Wake { node, life } => self.wake(node, life)?,
             Happening::Ask { to, appends } => self.ask(to, appends)?,
             Happening::Answer { ticket, reply } => self.answer(ticket, &reply)?,
+            Happening::Read { node, asked } => self.read(node, asked),
+            Happening::Shown(read) => self.shown(read),
             Happening::Client(client) => self.client(client),
             Happening::Misfortune => self.misfortune()?,
             Happening::Mend(mend) => self.mend(mend)?,
@@ -192,6 +202,7 @@ impl World {
     fn stands_still(&self, happening: &Happening) -> Option<Instant> {
         let node = match happening {
             Happening::Arrive { to, .. } | Happening::Ask { to, .. } => to,
+            Happening::Read { node, .. } => node,
             Happening::Synced { node, .. } | Happening::Wake { node, .. } => node,
             _ => return None,
         };
@@ -343,7 +354,7 @@ impl World {
         self.checks.wire.leaves(from, host.life, &message, host.durable())?;
         self.kinds[usize::from(message.kind() as u8)] += 1;
         let twisted = self.options.broken.and_then(|broken| {
-            broken.twist(&self.configuration, from, &mut message, &mut self.rng)
+            broken.twist(&self.configuration, from, &mut message, &mut self.luck.broken)
         });
         for speaker in [Some(from), twisted].into_iter().flatten() {
             let mut bytes = std::mem::take(&mut self.bytes);
@@ -352,7 +363,7 @@ impl World {
             let arrives = if from == to {
                 [Some(Instant(self.now.0 + SELF_US)), None]
             } else {
-                self.network.carry(self.now, from, to, &mut self.rng)
+                self.network.carry(self.now, from, to, &mut self.luck.network)
             };
             for at in arrives.into_iter().flatten() {
                 let bytes = bytes.as_slice().into();
@@ -371,9 +382,15 @@ impl World {
     // ---- clients ----
 
     fn client(&mut self, client: usize) {
-        let (to, appends, next) = self.workload.look(self.now, client, &mut self.rng);
+        if self.luck.clients.below(1000) < self.options.reads_permille {
+            self.ask_to_read();
+        }
+        let (to, appends, next) = self.workload.look(self.now, client, &mut self.luck.clients);
+        for Append { request, .. } in &appends {
+            self.checks.linearizable.asks(request.client, request.sequence, self.now);
+        }
         if !appends.is_empty()
-            && let Some(at) = self.network.carry_client(self.now, &mut self.rng)
+            && let Some(at) = self.network.carry_client(self.now, &mut self.luck.network)
         {
             self.at(at, Happening::Ask { to, appends });
         }
@@ -381,11 +398,39 @@ impl World {
         self.at(next.min(Instant(self.now.0 + CLIENT_US)), Happening::Client(client));
     }
 
+    /// A client asks some learner for its history, however old it may be.
+    fn ask_to_read(&mut self) {
+        let learners = self.configuration.learners();
+        let place = self.luck.clients.index(learners.count());
+        let node = self.configuration.learners().nth(place).expect("an index below their number");
+        if let Some(at) = self.network.carry_client(self.now, &mut self.luck.network) {
+            self.at(at, Happening::Read { node, asked: self.now });
+        }
+    }
+
+    fn read(&mut self, id: NodeId, asked: Instant) {
+        let host = &self.hosts[&id];
+        let Some(node) = host.node.as_ref().filter(|_| !host.is_silent) else {
+            return;
+        };
+        let shown = node.applied();
+        self.fingerprint.note(self.now, &shown.0.to_le_bytes());
+        if let Some(answered) = self.network.carry_client(self.now, &mut self.luck.network) {
+            let read = Read { node: id, asked, answered, shown, is_linearizable: false };
+            self.at(answered, Happening::Shown(read));
+        }
+    }
+
+    fn shown(&mut self, read: Read) {
+        self.statistics.reads += 1;
+        self.checks.linearizable.reads(read);
+    }
+
     fn reply(&mut self, node: NodeId, ticket: Ticket, reply: Reply<()>) {
         if self.hosts[&node].is_silent {
             return;
         }
-        if let Some(at) = self.network.carry_client(self.now, &mut self.rng) {
+        if let Some(at) = self.network.carry_client(self.now, &mut self.luck.network) {
             self.at(at, Happening::Answer { ticket, reply });
         }
     }
@@ -398,10 +443,11 @@ impl World {
             self.recording.note(self.now, answered);
         }
         *self.statistics.replies.entry(reply_name(reply)).or_insert(0) += 1;
-        match self.workload.hear(self.now, ticket, reply, &mut self.rng) {
+        match self.workload.hear(self.now, ticket, reply, &mut self.luck.clients) {
             Heard::Late | Heard::Again => Ok(()),
             Heard::Done(client, sequence, slot) => {
                 self.statistics.acknowledged += 1;
+                self.checks.linearizable.hears(client, sequence, self.now);
                 self.checks.once.acknowledged(client, sequence, slot)
             }
             Heard::Wrong(what) => Err(Wrong { promise: "once", what }),
@@ -411,6 +457,9 @@ impl World {
     // ---- the end ----
 
     fn heal(&mut self) -> Checked {
+        if self.healed.is_some() {
+            return Ok(());
+        }
         self.healed = Some(self.now);
         self.network.heal(Weather::CALM);
         let all: Vec<NodeId> = self.hosts.keys().copied().collect();
@@ -447,11 +496,13 @@ impl World {
                     self.checks.once.whole(*id, node.machine().entries())?;
                 }
             }
+            self.checks.linearizable.whole(&self.checks.once)?;
             return Ok(true);
         }
         // Whoever lost more than the protocol promises to survive is promised no progress.
         let is_short = self.hosts.values().any(|host| host.is_out);
         if is_short && took_us > progress::SHORT_OF_NODES_US {
+            self.checks.linearizable.whole(&self.checks.once)?;
             return Ok(true);
         }
         if took_us > progress::CONVERGES_US {

@@ -35,7 +35,7 @@ impl Once {
             if chosen != Some(request.command()) {
                 return wrong(format!("{node} applied in slot {slot} what is not chosen there"));
             }
-            let first = *self.applied.entry((request.client, request.sequence)).or_insert(*slot);
+            let first = self.note(request.client, request.sequence, *slot);
             if first != *slot {
                 return wrong(format!(
                     "client {client}'s value {sequence} was applied in slot {first} and, at \
@@ -44,6 +44,16 @@ impl Once {
             }
         }
         Ok(())
+    }
+
+    /// A value was applied there; gives back where it was applied first.
+    pub fn note(&mut self, client: ClientId, sequence: u64, slot: Slot) -> Slot {
+        *self.applied.entry((client, sequence)).or_insert(slot)
+    }
+
+    /// Where a client's value was applied.
+    pub fn slot(&self, client: ClientId, sequence: u64) -> Option<Slot> {
+        self.applied.get(&(client, sequence)).copied()
     }
 
     /// A client was told that its value stands there.

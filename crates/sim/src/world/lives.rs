@@ -39,13 +39,13 @@ impl World {
             let held = storage.acknowledged();
             match self.options.broken {
                 Some(Broken::Amnesia) if held > 0 => {
-                    let keep = self.rng.index(held);
-                    storage.forget(keep, &mut self.rng);
+                    let keep = self.luck.nodes.index(held);
+                    storage.forget(keep, &mut self.luck.nodes);
                 }
-                Some(Broken::EmptyDisk) => storage.forget(0, &mut self.rng),
+                Some(Broken::EmptyDisk) => storage.forget(0, &mut self.luck.nodes),
                 _ => {}
             }
-            if self.healed.is_none() && self.rng.below(1000) < permille {
+            if self.healed.is_none() && self.luck.nodes.below(1000) < permille {
                 return self.revive_damaged(id);
             }
         }
@@ -56,23 +56,24 @@ impl World {
         if self.never_starting.contains(&id) {
             return Ok(());
         }
-        let damage = [Damage::Rot, Damage::Rot, Damage::Lost, Damage::Swapped];
-        let damage = damage[self.rng.index(damage.len())];
+        let damage = Damage::ALL[self.luck.nodes.index(Damage::ALL.len())];
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         let storage = host.storage.as_mut().expect("only disks are damaged");
-        let before = storage.damage(damage, &mut self.rng);
-        let found = host.start(self.now, false, &mut self.rng);
+        let before = storage.damage(damage, &mut self.luck.nodes);
+        let found = host.start(self.now, false, &mut self.luck.nodes);
         match (damage, found) {
-            (Damage::Rot, Ok(late)) => self.started(id, &late),
+            (Damage::Rot | Damage::Stale | Damage::Misdirected, Ok(late)) => {
+                self.started(id, &late)
+            }
             // Nothing can see this but other nodes, so the world takes it back.
-            (Damage::Rot, Err(Found::LastBatchGone)) => {
+            (Damage::Rot | Damage::Stale | Damage::Misdirected, Err(Found::LastBatchGone)) => {
                 self.statistics.damage_unseen += 1;
                 let storage = host.storage.as_mut().expect("it was there above");
                 storage.restore(before);
                 self.start(id)
             }
             (
-                Damage::Rot,
+                Damage::Rot | Damage::Stale | Damage::Misdirected,
                 Err(Found::Refused(OpenError::Damaged { .. } | OpenError::Version { .. })),
             )
             | (Damage::Swapped, Err(Found::Refused(OpenError::Foreign { .. })))
@@ -93,7 +94,7 @@ impl World {
         }
         let same_bits = self.options.broken == Some(Broken::SameIncarnation);
         let host = self.hosts.get_mut(&id).expect("a member has a host");
-        match host.start(self.now, same_bits, &mut self.rng) {
+        match host.start(self.now, same_bits, &mut self.luck.nodes) {
             Ok(late) => self.started(id, &late),
             Err(found) => Err(durability::lost(id, &found)),
         }
@@ -126,7 +127,7 @@ impl World {
         }
         let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
         durability::fold(id, host.expected(), memory, true)?;
-        host.end(ending, &mut self.rng);
+        host.end(ending, &mut self.luck.nodes);
         self.statistics.crashes += 1;
         self.recording.note(self.now, || What::Ended { node: id });
         self.tell(format!("{id} crashes: {ending:?}"));
@@ -169,11 +170,11 @@ impl World {
 
     fn sync_us(&mut self) -> u64 {
         let disk = &self.options.faults.disk;
-        if self.healed.is_none() && self.rng.below(1000) < disk.stall_permille {
-            return disk.sync_us_max + self.rng.below(disk.stall_us_max);
+        if self.healed.is_none() && self.luck.nodes.below(1000) < disk.stall_permille {
+            return disk.sync_us_max + self.luck.nodes.below(disk.stall_us_max);
         }
         let spread = disk.sync_us_max.saturating_sub(disk.sync_us_min);
-        disk.sync_us_min + self.rng.below(spread + 1)
+        disk.sync_us_min + self.luck.nodes.below(spread + 1)
     }
 
     /// The batch under way is on disk, or the disk has failed.
@@ -184,10 +185,10 @@ impl World {
         }
         let fails = self.healed.is_none()
             && host.storage.is_some()
-            && self.rng.below(1000) < self.options.faults.disk.fail_permille;
+            && self.luck.nodes.below(1000) < self.options.faults.disk.fail_permille;
         let fault = fails.then(|| {
             let ways = [Fault::Fail, Fault::Full, Fault::SyncDrops];
-            ways[self.rng.index(ways.len())]
+            ways[self.luck.nodes.index(ways.len())]
         });
         let (records, then_send) = match host.synced(fault) {
             Ok(done) => done,
@@ -198,6 +199,10 @@ impl World {
         };
         for record in &records {
             self.checks.agreement.durable(id, record)?;
+        }
+        let until = self.options.faults.until_slots;
+        if until > 0 && self.healed.is_none() && self.checks.agreement.slots() >= until {
+            self.after(0, Happening::Heal);
         }
         self.fingerprint.note(self.now, &id.0.to_le_bytes());
         if !records.is_empty() {
@@ -215,7 +220,7 @@ impl World {
     fn prepare(&mut self, id: NodeId) {
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         if host.writes_in_flight() == 0
-            && self.rng.below(PREPARES_ONE_IN) == 0
+            && self.luck.nodes.below(PREPARES_ONE_IN) == 0
             && let Some(storage) = &mut host.storage
             && let Err(error) = storage.prepare()
         {
@@ -229,7 +234,7 @@ impl World {
         self.statistics.disk_failures += 1;
         self.recording.note(self.now, || What::Ended { node: id });
         self.tell(format!("{id} stops: {error}"));
-        let restart_us = 1 + self.rng.below(RESTART_US_MAX);
+        let restart_us = 1 + self.luck.nodes.below(RESTART_US_MAX);
         self.after(restart_us, Happening::Mend(Mend::Restart(id)));
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong and when, and how each of it ends by itself unless the healing comes first.
 
-use paxos::{Instant, NodeId};
+use paxos::{Instant, NodeId, Rng};
 
 use super::{Happening, World};
 use crate::check::Checked;
@@ -27,9 +27,14 @@ impl World {
         if self.healed.is_some() {
             return Ok(());
         }
-        let pause = self.rng.below(self.options.faults.pause_us_max);
-        self.after(pause, Happening::Misfortune);
+        let number = self.misfortunes;
+        self.misfortunes += 1;
+        let mut luck = self.luck.of_misfortune(number);
         let faults = self.options.faults.clone();
+        self.after(luck.below(faults.pause_us_max), Happening::Misfortune);
+        if self.options.spared.contains(&number) {
+            return Ok(());
+        }
         let kinds = [
             faults.crash,
             faults.cut_one_way,
@@ -44,18 +49,17 @@ impl World {
             faults.drift,
             faults.jump,
         ];
-        let mut draw = self.rng.below(kinds.iter().sum());
+        let mut draw = luck.below(kinds.iter().sum());
         let drawn = kinds.iter().position(|weight| {
             let hit = draw < *weight;
             draw = draw.saturating_sub(*weight);
             hit
         });
-        let lasts_us = 1 + self.rng.below(faults.misfortune_us_max);
-        let (one, other) = (self.somebody(), self.somebody());
+        let lasts_us = 1 + luck.below(faults.misfortune_us_max);
+        let (one, other) = (self.somebody(&mut luck), self.somebody(&mut luck));
         match drawn {
             Some(0) => {
-                let ending =
-                    if self.rng.below(2) == 0 { Ending::Killed } else { Ending::PowerLost };
+                let ending = if luck.below(2) == 0 { Ending::Killed } else { Ending::PowerLost };
                 self.crash(one, ending, lasts_us)?;
             }
             Some(1) => self.cut(vec![(one, other)], lasts_us),
@@ -67,12 +71,12 @@ impl World {
             }
             Some(4) => self.silence(one, lasts_us),
             Some(5) => self.pause(one, lasts_us),
-            Some(6) => self.power_loss(lasts_us)?,
-            Some(7) => self.tear(lasts_us),
+            Some(6) => self.power_loss(lasts_us, &mut luck)?,
+            Some(7) => self.tear(lasts_us, &mut luck),
             Some(8) => self.storm(lasts_us),
             Some(9) => self.slow_disk(one, lasts_us),
-            Some(10) => self.drift(one, lasts_us),
-            Some(11) => self.jump(one),
+            Some(10) => self.drift(one, lasts_us, &mut luck),
+            Some(11) => self.jump(one, &mut luck),
             _ => {}
         }
         Ok(())
@@ -99,8 +103,8 @@ impl World {
         Ok(())
     }
 
-    fn somebody(&mut self) -> NodeId {
-        let place = self.rng.index(self.hosts.len());
+    fn somebody(&self, luck: &mut Rng) -> NodeId {
+        let place = luck.index(self.hosts.len());
         *self.hosts.keys().nth(place).expect("an index below the number of hosts")
     }
 
@@ -127,21 +131,21 @@ impl World {
         self.tell(format!("{id} stands still until {}", until.0));
     }
 
-    fn power_loss(&mut self, lasts_us: u64) -> Checked {
+    fn power_loss(&mut self, lasts_us: u64, luck: &mut Rng) -> Checked {
         let all: Vec<NodeId> = self.hosts.keys().copied().collect();
         for id in all {
-            let back_us = 1 + self.rng.below(lasts_us);
+            let back_us = 1 + luck.below(lasts_us);
             self.crash(id, Ending::PowerLost, back_us)?;
         }
         Ok(())
     }
 
-    fn tear(&mut self, lasts_us: u64) {
+    fn tear(&mut self, lasts_us: u64, luck: &mut Rng) {
         let all: Vec<NodeId> = self.hosts.keys().copied().collect();
         let mut links = Vec::new();
         for from in &all {
             for to in all.iter().filter(|to| *to != from) {
-                if self.rng.below(TORN_ONE_IN) == 0 {
+                if luck.below(TORN_ONE_IN) == 0 {
                     links.push((*from, *to));
                 }
             }
@@ -163,10 +167,10 @@ impl World {
         self.tell(format!("{id} has a slow disk until {}", until.0));
     }
 
-    fn drift(&mut self, id: NodeId, lasts_us: u64) {
+    fn drift(&mut self, id: NodeId, lasts_us: u64, luck: &mut Rng) {
         self.statistics.misfortunes += 1;
         let max = self.options.faults.drift_permille_max.min(TRUE_PACE - 1);
-        let pace = TRUE_PACE - max + self.rng.below(2 * max + 1);
+        let pace = TRUE_PACE - max + luck.below(2 * max + 1);
         self.set_pace(id, pace);
         self.after(lasts_us, Happening::Mend(Mend::TrueClock(id)));
     }
@@ -179,9 +183,9 @@ impl World {
         self.plan_wake(id);
     }
 
-    fn jump(&mut self, id: NodeId) {
+    fn jump(&mut self, id: NodeId, luck: &mut Rng) {
         self.statistics.misfortunes += 1;
-        let ahead_us = 1 + self.rng.below(self.options.faults.jump_us_max);
+        let ahead_us = 1 + luck.below(self.options.faults.jump_us_max);
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         host.clock.jump(self.now, ahead_us);
         host.wake = None;
