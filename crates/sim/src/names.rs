@@ -8,6 +8,7 @@ pub mod announce {
     const NAMES: [(&str, Announce); 2] =
         [("every_learner", Announce::EveryLearner), ("leader_only", Announce::LeaderOnly)];
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
     pub fn serialize<S: Serializer>(announce: &Announce, to: S) -> Result<S::Ok, S::Error> {
         let (name, _) = NAMES.iter().find(|(_, it)| it == announce).expect("each has a name");
         to.serialize_str(name)

@@ -47,6 +47,12 @@ impl Shape {
         ]
     }
 
+    /// How many nodes there are.
+    pub fn nodes(&self) -> u32 {
+        let Shape { all_in_one, leaders, acceptors, learners, .. } = self;
+        all_in_one.saturating_add(*leaders).saturating_add(*acceptors).saturating_add(*learners)
+    }
+
     /// The configuration that every node is told.
     pub fn configuration(&self) -> Result<Configuration, ConfigurationError> {
         let roles = |leader, acceptor, learner| Roles { leader, acceptor, learner };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use paxos::{Announce, Instant, Limits, Rng};
+use paxos::{Announce, ConfigurationError, Instant, Limits, NODES_MAX, Rng};
 use serde::{Deserialize, Serialize};
 
 use crate::broken::Broken;
@@ -43,6 +43,9 @@ pub struct Options {
     /// What goes wrong.
     pub faults: Faults,
 }
+
+/// How many values a client of a world appends, at most.
+const REQUESTS_MAX: u64 = 1_000_000;
 
 /// How many lines a violation comes with.
 const LINES_MAX: usize = 40;
@@ -131,6 +134,40 @@ impl Options {
             spared: BTreeSet::new(),
             broken: None,
         }
+    }
+
+    /// Whether this is a world that can be walked over; says what is wrong if not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.clients == 0 {
+            return Err("clients must be 1 to 255".into());
+        }
+        if self.requests > REQUESTS_MAX {
+            return Err(format!("requests must be at most {REQUESTS_MAX}"));
+        }
+        if usize::try_from(self.shape.nodes()).is_ok_and(|nodes| nodes > NODES_MAX) {
+            return Err(format!("too many nodes: at most {NODES_MAX}"));
+        }
+        match self.shape.configuration() {
+            Ok(_) => {}
+            Err(ConfigurationError::NoAcceptor) => return Err("there is no acceptor".into()),
+            Err(ConfigurationError::NoLeader) => return Err("there is no leader".into()),
+            Err(why) => return Err(format!("this is no cluster: {why:?}")),
+        }
+        let Faults { weather, disk, .. } = &self.faults;
+        for (name, permille) in [
+            ("reads_permille", self.reads_permille),
+            ("faults.damage_permille", self.faults.damage_permille),
+            ("faults.weather.late_permille", weather.late_permille),
+            ("faults.weather.loss_permille", weather.loss_permille),
+            ("faults.weather.repeat_permille", weather.repeat_permille),
+            ("faults.disk.stall_permille", disk.stall_permille),
+            ("faults.disk.fail_permille", disk.fail_permille),
+        ] {
+            if permille > 1000 {
+                return Err(format!("{name} must be at most 1000"));
+            }
+        }
+        Ok(())
     }
 
     /// The same draw with damage beyond what the protocol promises to survive: rotten, lost and

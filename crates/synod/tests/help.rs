@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "demo",
     "init",
@@ -26,7 +26,8 @@ const COMMANDS: [&str; 24] = [
     "sim",
     "sim run",
     "sim replay",
-    "sim faults",
+    "sim shrink",
+    "sim world",
     "sim ancestor",
     "completions",
     "version",

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::WorldArgs;
+use super::world::WorldArgs;
 use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 
@@ -23,7 +23,7 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) fn run(args: &ReplayArgs, output: &Output) -> Result<Exit, CliError> {
-    let options = args.world.read()?.options(args.seed);
+    let options = args.world.read()?.options(args.seed)?;
     let (outcome, lines) = sim::replay(args.seed, &options);
     let row =
         |line: &sim::Happened| vec![Value::Micros(line.at.0), Value::Text(line.what.to_string())];

@@ -5,10 +5,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use sim::{Statistics, Violation, walk};
 
-use super::{World, WorldArgs};
+use super::progress::bar;
+use super::world::{World, WorldArgs};
 use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value, grouped};
 
@@ -16,8 +17,6 @@ use crate::output::{Output, Report, Value, grouped};
 const JOBS_MAX: i64 = 256;
 /// Walks whose results wait to be counted, at most.
 const RESULTS_WAITING_MAX: usize = 1024;
-/// Drawn at most so often a second.
-const DRAWS_HZ: u8 = 10;
 
 /// Walk many seeds and stop at the first that breaks a promise
 ///
@@ -45,8 +44,8 @@ pub(super) struct RunArgs {
     world: WorldArgs,
 }
 
-/// What a walk came to: its counts, or what it broke.
-type Walked = Result<Statistics, Violation>;
+/// What a walk came to: its counts or what it broke; an error if its seed draws no such world.
+type Walked = Result<Result<Statistics, Violation>, CliError>;
 
 /// What all came to.
 #[derive(Debug, Default)]
@@ -64,27 +63,20 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, CliError> {
     let world = args.world.read()?;
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.map_or_else(cores, usize::from);
-    let total = all(&world, args.first..end, jobs, &progress(args.seeds, output));
+    let total = all(&world, args.first..end, jobs, &bar(args.seeds, output))?;
     output.show(report(&total, &args.world))
 }
 
-fn progress(seeds: u64, output: &Output) -> ProgressBar {
-    if !output.is_live() || !output.tells_progress() {
-        return ProgressBar::hidden();
-    }
-    let target = ProgressDrawTarget::stderr_with_hz(DRAWS_HZ);
-    let bar = ProgressBar::with_draw_target(Some(seeds), target);
-    let bars = if output.has_unicode() { "█░" } else { "#-" };
-    let template = "  {bar:40} {human_pos} of {human_len} walks, {per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("a constant template that a run has");
-    bar.with_style(style.progress_chars(bars))
-}
-
-fn all(world: &World, seeds: std::ops::Range<u64>, jobs: usize, bar: &ProgressBar) -> Total {
+fn all(
+    world: &World,
+    seeds: std::ops::Range<u64>,
+    jobs: usize,
+    bar: &ProgressBar,
+) -> Result<Total, CliError> {
     let start = Instant::now();
     let (next, is_over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let (sender, receiver) = mpsc::sync_channel(RESULTS_WAITING_MAX);
-    let mut total = Total::default();
+    let (mut total, mut refused) = (Total::default(), None);
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             let (sender, next, is_over) = (sender.clone(), &next, &is_over);
@@ -105,8 +97,12 @@ fn all(world: &World, seeds: std::ops::Range<u64>, jobs: usize, bar: &ProgressBa
             total.walks += 1;
             bar.inc(1);
             match result {
-                Ok(counts) => total.counts.add(&counts),
-                Err(violation) => {
+                Ok(Ok(counts)) => total.counts.add(&counts),
+                Err(error) => {
+                    is_over.store(true, Ordering::Relaxed);
+                    refused = Some(error);
+                }
+                Ok(Err(violation)) => {
                     is_over.store(true, Ordering::Relaxed);
                     // Walks that were under way end; the lowest seed is the one to look at.
                     if total.violation.as_ref().is_none_or(|it| violation.seed < it.seed) {
@@ -118,12 +114,12 @@ fn all(world: &World, seeds: std::ops::Range<u64>, jobs: usize, bar: &ProgressBa
     });
     bar.finish_and_clear();
     total.took = start.elapsed();
-    total
+    refused.map_or(Ok(total), Err)
 }
 
 fn walked(world: &World, seed: u64) -> Walked {
-    let outcome = walk(seed, &world.options(seed));
-    outcome.violation.map_or(Ok(outcome.statistics), Err)
+    let outcome = walk(seed, &world.options(seed)?);
+    Ok(outcome.violation.map_or(Ok(outcome.statistics), Err))
 }
 
 fn report(total: &Total, world: &WorldArgs) -> Report {
@@ -131,7 +127,8 @@ fn report(total: &Total, world: &WorldArgs) -> Report {
     let Total { walks, counts, .. } = total;
     let violation = total.violation.as_ref();
     let text = |text: &str| Value::Text(text.to_owned());
-    let replay = violation.map(|it| world.replay_command(it.seed));
+    let replay =
+        violation.map(|it| format!("synod sim replay --seed {}{}", it.seed, world.flags()));
     let took_us = u64::try_from(total.took.as_micros()).unwrap_or(u64::MAX);
     let fields = vec![
         ("walks", Value::Id(*walks)),
@@ -179,15 +176,23 @@ fn rate(count: u64, seconds: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const WORLD: WorldArgs = WorldArgs { beyond: false, faults: None };
-
     #[test]
     fn any_number_of_jobs_walks_every_seed_once() {
-        let world = WORLD.read().unwrap();
-        let one = all(&world, 0..12, 1, &ProgressBar::hidden());
-        let three = all(&world, 0..12, 3, &ProgressBar::hidden());
+        let world = WorldArgs::default().read().unwrap();
+        let one = all(&world, 0..12, 1, &ProgressBar::hidden()).unwrap();
+        let three = all(&world, 0..12, 3, &ProgressBar::hidden()).unwrap();
         assert_eq!((one.walks, one.counts), (12, three.counts));
         assert!(one.violation.is_none());
+    }
+
+    #[test]
+    fn a_seed_that_draws_no_such_world_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "[shape]\nquorums = [5, 5]\n").unwrap();
+        let args = WorldArgs { world: vec![file.path().into()], ..WorldArgs::default() };
+        // Not every cluster that is drawn has five acceptors.
+        let world = args.read().unwrap();
+        all(&world, 0..50, 2, &ProgressBar::hidden()).unwrap_err();
     }
 
     #[test]
@@ -200,7 +205,7 @@ mod tests {
             trace: vec!["a line".into()],
         };
         let total = Total { violation: Some(violation), ..Total::default() };
-        let args = WorldArgs { beyond: true, ..WORLD };
+        let args = WorldArgs { beyond: true, ..WorldArgs::default() };
         let report = report(&total, &args);
         assert_eq!(report.exit, Exit::Violation);
         let crate::output::Words::Prose(prose) = report.words else { panic!("no prose") };
