@@ -46,7 +46,7 @@ mod tests {
         };
         let bytes: Vec<u8> = (0..40).collect();
         for length in 0..40 {
-            assert_ne!(of(1, &bytes[..length]), of(1, &bytes[..length + 1]));
+            assert_ne!(of(1, &bytes[..length]), of(1, &bytes[..=length]));
             assert_ne!(of(1, &bytes[..length]), of(2, &bytes[..length]));
             let mut other = bytes.clone();
             other[length] ^= 1;
