@@ -1,7 +1,7 @@
 //! The client API: gRPC calls in, jobs for the protocol thread out. Knows no rule of consensus.
 
 mod answers;
-mod faults;
+pub mod asked;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use client::proto::chaos_server::Chaos;
 use client::proto::cluster_server::Cluster;
 use client::proto::log_server::Log;
 use client::proto::{self, AppendRequest, AppendResponse, ReadRequest, ReadResponse};
-use node::{ClientId, Reply, Request};
+use node::Reply;
 use paxos::Slot;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
@@ -75,17 +75,15 @@ impl Log for Api {
         &self,
         request: tonic::Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
-        let ReadRequest { first_slot, end_slot, limit } = request.into_inner();
-        let end = if end_slot == 0 { Slot::LIMIT } else { slot(end_slot)? };
-        let limit = if limit == 0 { u64::MAX } else { limit };
-        Ok(Response::new(self.pages(slot(first_slot)?, end, limit, false)))
+        let asked::Range { first, end, limit } = asked::range(request.get_ref())?;
+        Ok(Response::new(self.pages(first, end, limit, false)))
     }
 
     async fn tail(
         &self,
         request: tonic::Request<proto::TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
-        let first = slot(request.into_inner().first_slot)?;
+        let first = asked::slot(request.get_ref().first_slot)?;
         Ok(Response::new(self.pages(first, Slot::LIMIT, u64::MAX, true)))
     }
 }
@@ -128,7 +126,7 @@ impl Chaos for Api {
         request: tonic::Request<proto::NetworkRequest>,
     ) -> Result<Response<proto::NetworkResponse>, Status> {
         self.dev_only()?;
-        let faults = faults::from_request(&request.into_inner())?;
+        let faults = asked::faults(request.get_ref())?;
         let seed = self.switches.set_faults(faults);
         Ok(Response::new(proto::NetworkResponse { seed }))
     }
@@ -237,7 +235,7 @@ async fn take(
             return;
         };
         let sequence = message.sequence;
-        let answer = match request(&message) {
+        let answer = match asked::append(&message) {
             Err(why) => Answer::Malformed(why),
             Ok(request) => {
                 let to = ReplyTo { replies: replies.clone() };
@@ -251,21 +249,6 @@ async fn take(
             return;
         }
     }
-}
-
-fn request(message: &AppendRequest) -> Result<Request, String> {
-    let client = <[u8; 16]>::try_from(&message.client[..])
-        .map_err(|_| format!("a client id has 16 bytes, not {}", message.client.len()))?;
-    Request::new(ClientId(client), message.sequence, message.first_unanswered, &message.value)
-        .map_err(|error| error.to_string())
-}
-
-fn slot(slot: u64) -> Result<Slot, Status> {
-    let slot = Slot(slot);
-    if slot <= Slot::LIMIT {
-        return Ok(slot);
-    }
-    Err(Status::invalid_argument(format!("slots end at {}", Slot::LIMIT)))
 }
 
 fn overloaded() -> Status {

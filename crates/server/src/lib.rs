@@ -20,6 +20,9 @@ pub mod file_disk;
 pub mod transport;
 mod counters;
 
+// Reads bytes that anybody may send, so the fuzzer must reach it.
+#[doc(hidden)]
+pub use api::asked;
 pub use inbox::Status;
 pub use server::{End, Options, Server, Sockets, StartError};
 pub use switches::Switches;
