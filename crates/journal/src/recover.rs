@@ -384,8 +384,10 @@ fn read_header<D: Disk>(
     if header.number > number {
         return Err(damaged(header.start, Damage::Misplaced { found: header.number }));
     }
-    // A lower number is a recycled file that waits for its new header.
-    let start = (header.number == number).then_some(header.start);
+    // A lower number is a recycled file that waits for its new header. The scratch file is never
+    // live, whatever it says: alone, it would count as no journal.
+    let is_live = header.number == number && number != SCRATCH;
+    let start = is_live.then_some(header.start);
     Ok(File { number, bytes, start })
 }
 

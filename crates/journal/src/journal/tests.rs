@@ -268,3 +268,17 @@ fn another_formats_version_is_named_and_nothing_is_visited() {
     let text = "segment 1 has format version 2; this release reads version 1";
     assert_eq!(error.to_string(), text);
 }
+
+#[test]
+fn the_scratch_file_is_never_live_whatever_it_says() {
+    let mut disk = FaultyDisk::new(1);
+    let header = Header { number: SCRATCH, start: Sequence(0), identity: IDENTITY };
+    disk.create(SCRATCH, FIRST_SEGMENT_BYTES).unwrap();
+    disk.write_at(SCRATCH, 0, &header.to_sector()).unwrap();
+    // Beside a spare; were both accepted, the spare would go, and all would count as no journal.
+    disk.create(FIRST_SEGMENT, FIRST_SEGMENT_BYTES).unwrap();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap_err();
+    let why = recover::Damage::Header;
+    let (offset, sequence) = (0, Sequence(0));
+    assert_eq!(error, OpenError::Damaged { segment: SCRATCH, offset, sequence, why });
+}
