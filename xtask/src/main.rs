@@ -1,17 +1,20 @@
 //! `cargo xtask ci`: exactly what CI runs, step by step. `cargo xtask fix`: what can be mended by
 //! a machine. `cargo xtask museum`: whether every known bug is noticed. `cargo xtask soak`: walks
-//! over fresh seeds, for hours. Checks never edit files.
+//! over fresh seeds, for hours. `cargo xtask fuzz`: inputs that nobody thought of. Checks never
+//! edit files.
 
+mod fuzz;
 mod museum;
 mod soak;
 
 use std::env;
 use std::process::{Command, ExitCode};
 
-const CI: [&[&str]; 4] = [
+const CI: [&[&str]; 5] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     &["test", "--workspace", "--locked"],
+    &["xtask", "fuzz", "--seconds", "6"],
     &["doc", "--workspace", "--no-deps", "--locked"],
 ];
 
@@ -23,10 +26,11 @@ fn main() -> ExitCode {
     let steps: &[&[&str]] = match task.as_deref() {
         Some("ci") => &CI,
         Some("fix") => &FIX,
+        Some("fuzz") => return fuzz::run(env::args().skip(2)),
         Some("museum") => return open_museum(),
         Some("soak") => return soak::run(env::args().skip(2)),
         _ => {
-            eprintln!("usage: cargo xtask ci|fix|museum [--only NAME]|soak --hours N");
+            eprintln!("usage: cargo xtask ci|fix|fuzz|museum [--only NAME]|soak --hours N");
             return ExitCode::from(2);
         }
     };

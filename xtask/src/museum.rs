@@ -211,7 +211,7 @@ fn mutant(root: &Path, entry: &toml::Value) -> io::Result<Mutant> {
 
 /// Copies what cargo needs. A file that is the same stays as it is, and so does its build.
 fn copy_sources(root: &Path, copy: &Path) -> io::Result<()> {
-    for top in ["Cargo.toml", "Cargo.lock", "crates", "xtask"] {
+    for top in ["Cargo.toml", "Cargo.lock", "crates", "fuzz", "xtask"] {
         copy_tree(&root.join(top), &copy.join(top))?;
     }
     Ok(())

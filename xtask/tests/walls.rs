@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A crate, what it may import of ours, and what of others (`None`: anything).
 type Wall = (&'static str, &'static [&'static str], Option<&'static [&'static str]>);
 
-const WALLS: [Wall; 8] = [
+const WALLS: [Wall; 9] = [
     ("paxos", &[], Some(&[])),
     ("journal", &[], Some(&["crc"])),
     ("node", &["paxos"], Some(&[])),
@@ -16,8 +16,11 @@ const WALLS: [Wall; 8] = [
     ("server", &["client", "journal", "node", "paxos"], None),
     ("sim", &["journal", "node", "paxos"], Some(&[])),
     ("synod", &["client", "journal", "node", "paxos", "server", "sim"], None),
+    ("fuzz", &["client", "journal", "node", "paxos", "server"], Some(&FUZZ)),
     ("xtask", &[], Some(&["toml"])),
 ];
+
+const FUZZ: [&str; 3] = ["crc", "libfuzzer-sys", "prost"];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))

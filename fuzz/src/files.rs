@@ -1,0 +1,163 @@
+//! A journal whose files hold whatever the input says: noise, headers and frames whose checksums
+//! are right though nobody wrote them.
+//!
+//! The layout is written down here a second time, after `docs/formats.md`.
+
+use crc::{CRC_32_ISCSI, Crc, Table};
+use journal::{
+    FORMAT_VERSION, Identity, Journal, OpenError, Options, Recovered, SECTOR_BYTES,
+    SEGMENT_BYTES_MAX, SegmentNumber, Sequence, inspect,
+};
+
+use crate::cursor::Cursor;
+use crate::memory_disk::MemoryDisk;
+
+pub(crate) const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
+pub(crate) const SMALL: Options = Options { segment_bytes: 4 * SECTOR_BYTES };
+
+const CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+const FILES_MAX: usize = 8;
+const SECTORS_MAX: usize = 6;
+
+pub(crate) fn run(bytes: &[u8]) {
+    let mut cursor = Cursor::new(bytes);
+    let mut disk = MemoryDisk::default();
+    for _ in 0..cursor.below(FILES_MAX) {
+        let small = u64::from(cursor.byte() % 16);
+        let number = SegmentNumber(if small < 12 { small } else { u64::MAX - 15 + small });
+        disk.files.insert(number, file(&mut cursor, number));
+    }
+    drop(open(disk));
+}
+
+/// Opens what is there: its first frame's sequence, and all frames. However it is read, the answer
+/// is the same; and a journal that opens goes on, and opens again with what it had and was given.
+pub(crate) fn open(mut disk: MemoryDisk) -> Result<(usize, Vec<Vec<u8>>), OpenError> {
+    let mut inspected = Vec::new();
+    let verdict = inspect(&mut disk, IDENTITY, |sequence, frame| {
+        inspected.push((sequence, frame.to_vec()));
+    });
+    let (journal, opened) = read(disk);
+    assert_eq!(journal.as_ref().map(|_| ()).map_err(Clone::clone), verdict.clone().map(|_| ()));
+    assert_eq!(opened, inspected, "reading and opening see the same");
+    let recovered = match verdict {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return Err(error);
+        }
+    };
+    assert_eq!(recovered.frames, opened.len() as u64);
+    let mut sequence = recovered.first;
+    for (at, _) in &opened {
+        assert_eq!(*at, sequence, "frames follow each other");
+        sequence = sequence.next();
+    }
+    assert_eq!(recovered.next, sequence);
+    let mut journal = journal.expect("the verdict was the same");
+    if journal.disk_mut().files.contains_key(&SegmentNumber(u64::MAX)) {
+        // Nothing follows the last number; the journal says so when it is full.
+        return Ok(kept(&recovered, opened));
+    }
+    assert_eq!(journal.append(b"more"), Ok(recovered.next));
+    assert_eq!(journal.sync(), Ok(recovered.next.next()));
+    let (again, grown) = read(journal.into_disk());
+    assert!(again.is_ok(), "what was opened and written opens: {:?}", again.err());
+    assert_eq!(grown.split_last(), Some((&(recovered.next, b"more".to_vec()), &opened[..])));
+    Ok(kept(&recovered, opened))
+}
+
+fn kept(recovered: &Recovered, opened: Vec<(Sequence, Vec<u8>)>) -> (usize, Vec<Vec<u8>>) {
+    let first = usize::try_from(recovered.first.0).unwrap_or(usize::MAX);
+    (first, opened.into_iter().map(|(_, frame)| frame).collect())
+}
+
+type Opened = (Result<Journal<MemoryDisk>, OpenError>, Vec<(Sequence, Vec<u8>)>);
+
+fn read(disk: MemoryDisk) -> Opened {
+    let mut seen = Vec::new();
+    let opened = Journal::open(disk, IDENTITY, SMALL, |sequence, frame| {
+        seen.push((sequence, frame.to_vec()));
+    });
+    (opened.map(|(journal, _)| journal), seen)
+}
+
+fn file(cursor: &mut Cursor<'_>, number: SegmentNumber) -> Vec<u8> {
+    let length = match cursor.below(16) {
+        0 => usize::from(cursor.byte()),
+        1 => SEGMENT_BYTES_MAX + 1,
+        sectors => sectors.min(SECTORS_MAX) * SECTOR_BYTES + cursor.below(2),
+    };
+    let mut file = vec![0; length];
+    for _ in 0..cursor.below(16) {
+        match cursor.below(4) {
+            0 => {
+                let offset = usize::from(cursor.u16());
+                let count = cursor.below(32);
+                put(&mut file, offset, cursor.take(count));
+            }
+            1 => put(&mut file, 0, &header(cursor, number)),
+            _ => {
+                let offset = (cursor.below(SECTORS_MAX) * SECTOR_BYTES) + cursor.below(64) * 8;
+                let frame = frame(cursor, number, offset);
+                put(&mut file, offset, &frame);
+            }
+        }
+    }
+    file
+}
+
+/// Writes as much as fits.
+fn put(file: &mut [u8], offset: usize, bytes: &[u8]) {
+    for (byte, new) in file.iter_mut().skip(offset).zip(bytes) {
+        *byte = *new;
+    }
+}
+
+fn header(cursor: &mut Cursor<'_>, number: SegmentNumber) -> Vec<u8> {
+    let mut bytes = b"SYNODJ".to_vec();
+    bytes.extend((FORMAT_VERSION + u16::from(cursor.below(8) == 7)).to_le_bytes());
+    bytes.extend((number.0.wrapping_add(cursor.pick(&[0, 0, 0, 1, u64::MAX]))).to_le_bytes());
+    bytes.extend(sequence(cursor).to_le_bytes());
+    bytes.extend(identity(cursor.below(8) == 7));
+    let checksum = CRC32C.checksum(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+fn frame(cursor: &mut Cursor<'_>, number: SegmentNumber, offset: usize) -> Vec<u8> {
+    let seal = |bytes: &[u8]| {
+        let mut digest = CRC32C.digest();
+        digest.update(&identity(false));
+        digest.update(&number.0.to_le_bytes());
+        digest.update(&(offset as u64).to_le_bytes());
+        digest.update(bytes);
+        digest.finalize()
+    };
+    let count = cursor.byte() % 32;
+    let payload = cursor.take(count.into());
+    let claimed = if cursor.below(8) == 7 { cursor.u32() } else { count.into() };
+    let mut covered = seal(payload).to_le_bytes().to_vec();
+    covered.extend(claimed.to_le_bytes());
+    covered.extend(sequence(cursor).to_le_bytes());
+    covered.extend(sequence(cursor).to_le_bytes());
+    let mut bytes = seal(&covered).to_le_bytes().to_vec();
+    bytes.extend(covered);
+    bytes.extend(payload);
+    bytes
+}
+
+fn identity(is_foreign: bool) -> Vec<u8> {
+    let mut bytes = IDENTITY.cluster.to_vec();
+    bytes.extend((IDENTITY.node + u32::from(is_foreign)).to_le_bytes());
+    bytes.extend(IDENTITY.disk);
+    bytes
+}
+
+/// Mostly one of the first; sometimes one of the last.
+fn sequence(cursor: &mut Cursor<'_>) -> u64 {
+    match cursor.byte() {
+        255 => u64::MAX - u64::from(cursor.byte() % 4),
+        small => u64::from(small % 16),
+    }
+}

@@ -1,0 +1,155 @@
+//! Well-formed messages, records and requests of the input's choice, mostly about ballots and slots
+//! that matter at the moment.
+
+use std::time::Duration;
+
+use node::{ClientId, Request};
+use paxos::wire::{decode_record, encode_record};
+use paxos::{
+    Ballot, Configuration, Incarnation, Instant, Message, NodeId, Page, Record, Run, Slot, Value,
+    Values,
+};
+
+use crate::cursor::Cursor;
+
+/// What matters at the moment.
+pub(crate) struct Present {
+    /// What the node prepares, leads or follows.
+    pub(crate) ballot: Ballot,
+    pub(crate) promised: Ballot,
+    pub(crate) chosen: Slot,
+}
+
+impl Present {
+    /// Anything that can be said; not all of it can stand on the wire.
+    pub(crate) fn message(&self, cursor: &mut Cursor<'_>) -> Message {
+        let ballot = self.ballot(cursor);
+        match cursor.below(13) {
+            0 => Message::Prepare { ballot, from: self.slot(cursor) },
+            1 => Message::Promise { ballot, page: self.page(cursor) },
+            2 => {
+                let promised = self.ballot(cursor);
+                Message::Reject { ballot, promised, truncated: self.slot(cursor) }
+            }
+            3 => Message::Accept { run: self.run(cursor, ballot), chosen: self.slot(cursor) },
+            4 => {
+                let first = self.slot(cursor);
+                Message::Accepted { ballot, first, end: first.plus(length(cursor)) }
+            }
+            5 => Message::Chosen { ballot, chosen: self.slot(cursor) },
+            6 => {
+                let (sent, proof_age) = (Instant(cursor.u64()), age(cursor));
+                Message::Heartbeat { ballot, sent, proof_age, chosen: self.slot(cursor) }
+            }
+            7 => Message::HeartbeatReply { ballot, sent: Instant(cursor.u64()) },
+            8 => Message::Probe { id: cursor.u64() },
+            9 => {
+                let (id, progress_age) = (u64::from(cursor.byte()), age(cursor));
+                Message::ProbeReply { id, promised: ballot, progress_age }
+            }
+            10 => Message::Fetch { from: self.slot(cursor) },
+            11 => {
+                let (first, values) = (self.slot(cursor), values(cursor));
+                let (chosen, truncated) = (self.slot(cursor), self.slot(cursor));
+                Message::Learned { first, values, chosen, truncated }
+            }
+            _ => Message::Votes { page: self.page(cursor) },
+        }
+    }
+
+    /// Mostly one that matters now.
+    fn ballot(&self, cursor: &mut Cursor<'_>) -> Ballot {
+        match cursor.below(8) {
+            0..=2 => self.ballot,
+            3 => self.promised,
+            4 => Ballot { round: self.ballot.round.saturating_add(1), ..owner(cursor) },
+            5 => Ballot { round: cursor.u64(), ..owner(cursor) },
+            _ => Ballot { round: u64::from(cursor.byte() % 8), ..owner(cursor) },
+        }
+    }
+
+    fn slot(&self, cursor: &mut Cursor<'_>) -> Slot {
+        match cursor.below(8) {
+            0..=2 => self.chosen,
+            3 => self.chosen.plus(u64::from(cursor.byte() % 20)),
+            4 => Slot(self.chosen.0.saturating_sub(u64::from(cursor.byte() % 20))),
+            5 => Slot(cursor.u64()),
+            _ => Slot(u64::from(cursor.byte() % 40)),
+        }
+    }
+
+    fn run(&self, cursor: &mut Cursor<'_>, ballot: Ballot) -> Run {
+        Run { ballot, first: self.slot(cursor), values: values(cursor) }
+    }
+
+    fn page(&self, cursor: &mut Cursor<'_>) -> Page {
+        let from = self.slot(cursor);
+        let count = cursor.below(4);
+        let vote = |_| {
+            let ballot = self.ballot(cursor);
+            self.run(cursor, ballot)
+        };
+        let votes = (0..count).map(vote).collect();
+        let next = (cursor.below(4) == 3).then(|| self.slot(cursor));
+        Page { from, votes, next, truncated: cursor.pick(&[Slot::FIRST, Slot::FIRST, from]) }
+    }
+}
+
+/// A record that can stand in a journal.
+pub(crate) fn record(cursor: &mut Cursor<'_>, configuration: &Configuration) -> Option<Record> {
+    let ballot = Ballot { round: cursor.u64() >> (cursor.byte() % 64), ..owner(cursor) };
+    let first = Slot(cursor.u64() >> (cursor.byte() % 64));
+    let record = match cursor.below(4) {
+        0 => Record::Promised(ballot),
+        1 => Record::Truncated(first),
+        _ => Record::Accepted(Run { ballot, first, values: values(cursor) }),
+    };
+    let mut bytes = Vec::new();
+    encode_record(configuration, &record, &mut bytes);
+    decode_record(configuration, &bytes).ok()
+}
+
+fn owner(cursor: &mut Cursor<'_>) -> Ballot {
+    let leader = NodeId(1 + u32::from(cursor.byte() % 8));
+    Ballot { round: 0, leader, incarnation: Incarnation(u64::from(cursor.byte() % 3)) }
+}
+
+fn values(cursor: &mut Cursor<'_>) -> Values {
+    let count = cursor.below(8);
+    let value = |_| match cursor.below(4) {
+        0 => Value::Noop,
+        1 => Value::LeaderStart,
+        2 => Value::Command(vec![cursor.byte(); cursor.below(120)].into()),
+        _ => Value::Command(request(cursor).command().clone()),
+    };
+    (0..count).map(value).collect::<Vec<Value>>().into()
+}
+
+/// Few clients and numbers, so that they meet again.
+pub(crate) fn request(cursor: &mut Cursor<'_>) -> Request {
+    let client = ClientId([cursor.byte() % 3; 16]);
+    let sequence = match cursor.byte() {
+        255 => u64::MAX - u64::from(cursor.byte() % 2),
+        small => 1 + u64::from(small % 8),
+    };
+    let ahead = u64::from(cursor.byte()).min(sequence - 1);
+    let value = vec![cursor.byte(); cursor.below(90)];
+    let request = Request::new(client, sequence, sequence - ahead, &value);
+    request.expect("the numbers are in order")
+}
+
+fn age(cursor: &mut Cursor<'_>) -> Option<Duration> {
+    match cursor.below(4) {
+        0 => None,
+        1 => Some(Duration::ZERO),
+        2 => Some(Duration::from_micros(u64::from(cursor.u32()))),
+        _ => Some(Duration::from_micros(cursor.u64() >> 1)),
+    }
+}
+
+fn length(cursor: &mut Cursor<'_>) -> u64 {
+    match cursor.below(8) {
+        7 => cursor.u64(),
+        short => 1 + short as u64,
+    }
+}
