@@ -97,7 +97,8 @@ impl Present {
 
 /// A record that can stand in a journal.
 pub(crate) fn record(cursor: &mut Cursor<'_>, configuration: &Configuration) -> Option<Record> {
-    let ballot = Ballot { round: cursor.u64() >> (cursor.byte() % 64), ..owner(cursor) };
+    // Not one of the last rounds: who has used them up has nothing more to say.
+    let ballot = Ballot { round: cursor.u64() >> (8 + cursor.byte() % 56), ..owner(cursor) };
     let first = Slot(cursor.u64() >> (cursor.byte() % 64));
     let record = match cursor.below(4) {
         0 => Record::Promised(ballot),

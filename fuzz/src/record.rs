@@ -29,4 +29,5 @@ pub(crate) fn run(bytes: &[u8]) {
         assert!(run.ballot <= once.promised());
         assert!(run.first >= once.truncated());
     }
+    assert!(once.promised().round < u64::MAX, "a leader must be able to count on from here");
 }

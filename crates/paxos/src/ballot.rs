@@ -37,6 +37,10 @@ pub struct Ballot {
 impl Ballot {
     /// Below every ballot that a leader can own: "nothing promised", "nothing accepted".
     pub const NONE: Ballot = Ballot { round: 0, leader: NodeId(0), incarnation: Incarnation(0) };
+
+    /// No higher round is ever believed: counting on from one below it cannot overflow. A million
+    /// campaigns a second reach it after 146,000 years.
+    pub const ROUND_MAX: u64 = 1 << 62;
 }
 
 /// A position in the history, counted from zero.

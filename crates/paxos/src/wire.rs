@@ -1,7 +1,7 @@
 //! Bytes to messages and records, and back. Where bad bytes die.
 //!
 //! Little endian throughout; `docs/formats.md` draws it, and golden vectors below pin it. Decoding
-//! checks every length before it allocates, every slot, every kind, the format's version, the
+//! checks every length before it allocates, every slot, round and kind, the format's version, the
 //! cluster, the epoch and both ends. It never panics.
 //!
 //! ```text
@@ -45,6 +45,8 @@ pub enum WireError {
     Sender(NodeId),
     /// A slot above the last, a run without values, or an end before its beginning.
     Slots,
+    /// A ballot whose round is above the last.
+    Round(u64),
 }
 
 impl WireError {
@@ -60,6 +62,7 @@ impl WireError {
             WireError::Receiver(_) => "receiver",
             WireError::Sender(_) => "sender",
             WireError::Slots => "slots",
+            WireError::Round(_) => "round",
         }
     }
 }
@@ -78,6 +81,7 @@ impl fmt::Display for WireError {
             WireError::Receiver(node) => write!(f, "it is addressed to node {node}"),
             WireError::Sender(node) => write!(f, "node {node} is not a member"),
             WireError::Slots => write!(f, "its slots make no sense"),
+            WireError::Round(found) => write!(f, "no ballot has the round {found}"),
         }
     }
 }
@@ -377,6 +381,9 @@ impl<'a> Reader<'a> {
 
     fn ballot(&mut self) -> Result<Ballot, WireError> {
         let (round, leader) = (self.u64()?, NodeId(self.u32()?));
+        if round > Ballot::ROUND_MAX {
+            return Err(WireError::Round(round));
+        }
         Ok(Ballot { round, leader, incarnation: Incarnation(self.u64()?) })
     }
 

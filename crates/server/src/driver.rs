@@ -265,6 +265,7 @@ fn refused(error: paxos::wire::WireError) -> &'static str {
         WireError::Receiver(_) => "refused_message_receiver",
         WireError::Sender(_) => "refused_message_sender",
         WireError::Slots => "refused_message_slots",
+        WireError::Round(_) => "refused_message_round",
     }
 }
 

@@ -137,6 +137,21 @@ fn what_is_not_for_us_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_round_after_which_none_can_be_counted_is_not_believed() {
+    // A leader that recovered it from its disk could not prepare a higher one.
+    let record = |round| {
+        let mut out = Vec::new();
+        let promised = Record::Promised(Ballot { round, ..ballot() });
+        encode_record(&configuration(), &promised, &mut out);
+        decode_record(&configuration(), &out)
+    };
+    for round in [Ballot::ROUND_MAX + 1, u64::MAX] {
+        assert_eq!(record(round), Err(WireError::Round(round)));
+    }
+    assert!(record(Ballot::ROUND_MAX).is_ok());
+}
+
+#[test]
 fn no_bytes_cause_a_panic_or_a_large_allocation() {
     let mut rng = Rng::new(3);
     let examples: Vec<Vec<u8>> = messages().iter().map(encoded).collect();
