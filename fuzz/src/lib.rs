@@ -7,15 +7,15 @@
 #![forbid(unsafe_code)]
 
 mod cursor;
+mod lies;
 mod members;
+mod memory_disk;
 
 mod api;
 mod config;
 mod damage;
 mod datagram;
 mod files;
-mod memory_disk;
-mod lies;
 mod message;
 mod node;
 mod record;
