@@ -95,10 +95,12 @@ impl Deref for Values {
     }
 }
 
-// Equality is that of the values, wherever they are stored.
+// Equality is that of the values, wherever they are stored; one place is looked at once.
 impl PartialEq for Values {
     fn eq(&self, other: &Values) -> bool {
-        self[..] == other[..]
+        let window = |values: &Values| (values.start, values.end);
+        let is_same = Arc::ptr_eq(&self.shared, &other.shared) && window(self) == window(other);
+        is_same || self[..] == other[..]
     }
 }
 

@@ -24,8 +24,8 @@ const RESULTS_WAITING_MAX: usize = 1024;
 /// when, the last lines of the trace, and the command that shows it again.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
-  synod sim run --seeds 10000
-  synod sim run --seeds 1000 --first 5000 --jobs 2 --beyond -o json")]
+  synod sim run --seeds 2000 --twice --world crates/sim/worlds/storms.toml
+  synod sim run --seeds 10000 --jobs 2 --beyond -o json")]
 pub(super) struct RunArgs {
     /// How many seeds
     #[arg(long, value_name = "N", default_value_t = 1000,
@@ -39,6 +39,10 @@ pub(super) struct RunArgs {
     /// Walks at a time [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=JOBS_MAX))]
     jobs: Option<u16>,
+
+    /// Walk every seed twice, and compare to the byte
+    #[arg(long)]
+    twice: bool,
 
     #[command(flatten)]
     world: WorldArgs,
@@ -63,12 +67,13 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, CliError> {
     let world = args.world.read()?;
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.map_or_else(cores, usize::from);
-    let total = all(&world, args.first..end, jobs, &bar(args.seeds, output))?;
+    let walked = |seed| walked(&world, seed, args.twice);
+    let total = all(&walked, args.first..end, jobs, &bar(args.seeds, output))?;
     output.show(report(&total, &args.world))
 }
 
 fn all(
-    world: &World,
+    walked: &(impl Fn(u64) -> Walked + Sync),
     seeds: std::ops::Range<u64>,
     jobs: usize,
     bar: &ProgressBar,
@@ -86,7 +91,7 @@ fn all(
                         (seed < seeds.end).then(|| seed + 1)
                     });
                     let Ok(seed) = taken else { return };
-                    if sender.send(walked(world, seed)).is_err() {
+                    if sender.send(walked(seed)).is_err() {
                         return;
                     }
                 }
@@ -117,8 +122,18 @@ fn all(
     refused.map_or(Ok(total), Err)
 }
 
-fn walked(world: &World, seed: u64) -> Walked {
-    let outcome = walk(seed, &world.options(seed)?);
+fn walked(world: &World, seed: u64, twice: bool) -> Walked {
+    let options = world.options(seed)?;
+    let outcome = walk(seed, &options);
+    if twice && walk(seed, &options) != outcome {
+        return Ok(Err(Violation {
+            seed,
+            at: paxos::Instant(0),
+            promise: "determinism",
+            what: "the same seed has walked two ways".to_owned(),
+            trace: Vec::new(),
+        }));
+    }
     Ok(outcome.violation.map_or(Ok(outcome.statistics), Err))
 }
 
@@ -179,8 +194,9 @@ mod tests {
     #[test]
     fn any_number_of_jobs_walks_every_seed_once() {
         let world = WorldArgs::default().read().unwrap();
-        let one = all(&world, 0..12, 1, &ProgressBar::hidden()).unwrap();
-        let three = all(&world, 0..12, 3, &ProgressBar::hidden()).unwrap();
+        let walked = |seed| walked(&world, seed, true);
+        let one = all(&walked, 0..12, 1, &ProgressBar::hidden()).unwrap();
+        let three = all(&walked, 0..12, 3, &ProgressBar::hidden()).unwrap();
         assert_eq!((one.walks, one.counts), (12, three.counts));
         assert!(one.violation.is_none());
     }
@@ -192,7 +208,8 @@ mod tests {
         let args = WorldArgs { world: vec![file.path().into()], ..WorldArgs::default() };
         // Not every cluster that is drawn has five acceptors.
         let world = args.read().unwrap();
-        all(&world, 0..50, 2, &ProgressBar::hidden()).unwrap_err();
+        let walked = |seed| walked(&world, seed, false);
+        all(&walked, 0..50, 2, &ProgressBar::hidden()).unwrap_err();
     }
 
     #[test]
