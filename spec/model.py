@@ -155,8 +155,7 @@ def promise(w, s, a: ACCEPTOR, b: BALLOT):
     Pages fit together: they are sent at a promise of `b`, before any vote at `b` (nobody has
     proposed at `b` while its leader still asks). A vote below `b` is refused from the first page
     on, and after a vote above `b` the next page is refused. So every page is cut from the same
-    votes, and a Promise sent twice says the same twice. One that is sent after the election is
-    `Promised::Stale` to the leader; here it is not sent.
+    votes, and a Promise sent twice says the same twice. After the election, see `promise_late`.
     """
     return Step(
         when={
@@ -175,6 +174,20 @@ def promise(w, s, a: ACCEPTOR, b: BALLOT):
                 s.nothing_above(x, c, i, vb), And(x == a, c == b, Not(s.above(a, i, vb)))
             ),
         },
+    )
+
+
+def promise_late(w, s, a: ACCEPTOR, b: BALLOT):
+    """`Acceptor::prepare` after the election: the acceptor is bound like any other. Its Promise is
+    `Promised::Stale` to the leader; here it is not sent.
+    """
+    return Step(
+        when={
+            "Prepare was sent": s.prepared(b),
+            "nothing higher is promised": Not(s.left(a, b)),
+            "the leader asks no more": s.elected(b),
+        },
+        then={"left": lambda x, c: Or(s.left(x, c), And(x == a, w.ballot_lt(c, b)))},
     )
 
 
@@ -224,7 +237,12 @@ def proposing(w, s, n, b, i, v, when):
 def propose_adopted(
     w, s, n: NODE, b: BALLOT, i: SLOT, v: VALUE, q: QUORUM1, a: ACCEPTOR, vb: BALLOT
 ):
-    """`Leading::recovered`: the value of the highest vote that the quorum reports in the slot."""
+    """`Leading::recovered`: the value of the highest vote that is reported in the slot.
+
+    Whoever reports it need not be in the quorum: the leader also looks at the first pages of a
+    promise that is not complete yet. Such a vote is as good as any, if none of the quorum's is
+    higher.
+    """
     return proposing(
         w,
         s,
@@ -233,11 +251,13 @@ def propose_adopted(
         i,
         v,
         {
-            "its quorum reports the vote": And(
-                s.elected_by(b, q), w.in_quorum1(a, q), s.reports(a, b, i, vb, v)
-            ),
-            "no reported vote is higher": w.all(
-                (ACCEPTOR,), lambda x: Or(Not(w.in_quorum1(x, q)), s.nothing_above(x, b, i, vb))
+            "the vote is reported": s.reports(a, b, i, vb, v),
+            "no vote that its quorum reports is higher": And(
+                s.elected_by(b, q),
+                w.all(
+                    (ACCEPTOR,),
+                    lambda x: Or(Not(w.in_quorum1(x, q)), s.nothing_above(x, b, i, vb)),
+                ),
             ),
         },
     )
@@ -401,6 +421,7 @@ ACTIONS = {
     for action in (
         prepare,
         promise,
+        promise_late,
         lead,
         propose_adopted,
         propose_noop,

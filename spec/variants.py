@@ -135,7 +135,7 @@ def quorum_not_complete(w, s, p, step):
 @breaks("propose_adopted", OLD_VOTE_ADOPTED)
 def any_vote_adopted(w, s, p, step):
     """A leader adopts any reported vote, not the highest."""
-    del step.when["no reported vote is higher"]
+    del step.when["no vote that its quorum reports is higher"]
 
 
 @breaks("propose_noop", ELECT + "propose accept accept " + ELECT + "propose_noop accept accept")
