@@ -9,6 +9,7 @@ each obligation; the exit code is 1 if any fails.
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 
 import z3
 
@@ -37,14 +38,15 @@ EXAMPLES = {
 class Table:
     """Obligation, result, time."""
 
-    def __init__(self):
+    def __init__(self, width=38):
+        self.width = width
         self.failed = 0
         self.started = time.monotonic()
 
     def row(self, obligation, good, result, seconds):
         self.failed += not good
         mark = "ok  " if good else "FAIL"
-        print(f"{mark}  {obligation:<38} {result:<50} {seconds:5.2f} s", flush=True)
+        print(f"{mark}  {obligation:<{self.width}} {result:<50} {seconds:5.2f} s", flush=True)
 
     def end(self):
         seconds = time.monotonic() - self.started
@@ -134,6 +136,18 @@ def run_of(world, outline, variant=Variant("", [])):
     return known, state, steps
 
 
+@dataclass
+class Run:
+    """A run that z3 has filled in. An element is its place among those of its sort."""
+
+    # Per sort of quorums, the members of each.
+    quorums: dict
+    # Which node owns which ballot.
+    owns: set
+    # The actions, each with its parameters by name.
+    steps: list
+
+
 def violation(outline, variant):
     """A run that ends in a state in which a property is broken: its name, the run; or None."""
     world = BoundedWorld(SIZES)
@@ -143,39 +157,67 @@ def violation(outline, variant):
         inside = [world.closure(sort, each) for sort, each in zip(sorts, example)]
         result, model = check(*known, *inside, z3.Not(holds(world, end, *example)))
         if result == z3.sat:
-            return name, told(world, steps, model)
+            return name, filled(world, steps, model)
         if result != z3.unsat:
             raise SystemExit(f"z3 gave up on a bounded run: {result}")
     return None
 
 
-def told(world, steps, model):
-    """A run in words, after the quorums that it needs."""
-    names = {
-        str(model.eval(member, model_completion=True)): str(member)
+def example(name):
+    """A run of the unbroken model along the outline; None if there is none."""
+    world = BoundedWorld(SIZES)
+    known, _, steps = run_of(world, EXAMPLES[name].split())
+    result, model = check(*known)
+    return filled(world, steps, model) if result == z3.sat else None
+
+
+def filled(world, steps, model):
+    value = lambda element: str(model.eval(element, model_completion=True))
+    holds = lambda formula: z3.is_true(model.eval(formula, model_completion=True))
+    places = {
+        value(member): place
         for members in world.members.values()
-        for member in members
+        for place, member in enumerate(members)
     }
-    name_of = lambda element: names[str(model.eval(element, model_completion=True))]
+    members = lambda sort: list(enumerate(world.members[sort]))
+    quorums = {
+        sort: [
+            [place for place, a in members(ACCEPTOR) if holds(inside(a, quorum))]
+            for quorum in world.members[sort]
+        ]
+        for sort, inside in ((QUORUM1, world.in_quorum1), (QUORUM2, world.in_quorum2))
+    }
+    owns = {
+        (node, ballot)
+        for node, n in members(NODE)
+        for ballot, b in members(BALLOT)
+        if holds(world.owns(n, b))
+    }
+    in_places = lambda chosen: {key: places[value(element)] for key, element in chosen.items()}
+    return Run(quorums, owns, [(name, in_places(chosen)) for name, chosen in steps])
+
+
+def told(run):
+    """A run in words, after the quorums that it needs."""
+    names = {sort: list(map(str, each)) for sort, each in BoundedWorld(SIZES).members.items()}
     lines = []
-    for sort, inside in ((QUORUM1, world.in_quorum1), (QUORUM2, world.in_quorum2)):
-        for quorum in world.members[sort]:
-            is_in = lambda a: z3.is_true(model.eval(inside(a, quorum), model_completion=True))
-            inner = " ".join(str(a) for a in world.members[ACCEPTOR] if is_in(a))
-            lines.append(f"{quorum} = {{{inner}}}")
-    for number, (name, chosen) in enumerate(steps, 1):
-        words = " ".join(f"{key}={name_of(element)}" for key, element in chosen.items())
+    for sort, quorums in run.quorums.items():
+        for place, quorum in enumerate(quorums):
+            inner = " ".join(names[ACCEPTOR][acceptor] for acceptor in quorum)
+            lines.append(f"{names[sort][place]} = {{{inner}}}")
+    for number, (name, chosen) in enumerate(run.steps, 1):
+        sorts = ACTIONS[name].__annotations__
+        words = " ".join(f"{key}={names[sorts[key]][place]}" for key, place in chosen.items())
         lines.append(f"{number:3} {name:<16} {words}")
     return lines
 
 
 def examples(table):
-    for name, outline in EXAMPLES.items():
+    for name in EXAMPLES:
         started = time.monotonic()
-        known, _, steps = run_of(BoundedWorld(SIZES), outline.split())
-        result, _ = check(*known)
-        text = f"possible, {len(steps)} steps" if result == z3.sat else "IMPOSSIBLE"
-        table.row(f"example: {name}", result == z3.sat, text, time.monotonic() - started)
+        run = example(name)
+        text = f"possible, {len(run.steps)} steps" if run else "IMPOSSIBLE"
+        table.row(f"example: {name}", run is not None, text, time.monotonic() - started)
 
 
 # ---- broken variants ----
@@ -216,16 +258,13 @@ def refuse(table):
 
 def show(name):
     if name in EXAMPLES:
-        world = BoundedWorld(SIZES)
-        known, _, steps = run_of(world, EXAMPLES[name].split())
-        _, model = check(*known)
-        print("\n".join(told(world, steps, model)))
+        print("\n".join(told(example(name))))
         return 0
     variant = VARIANTS[name]
     print(f"{variant.says}\nNot inductive: {broken_conjunct(variant)}")
     found = violation(variant.outline, variant) if variant.outline else None
     if found:
-        print("\n".join(found[1]))
+        print("\n".join(told(found[1])))
         print(f"Violated: {found[0]}")
     return 0
 
