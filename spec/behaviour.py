@@ -27,7 +27,7 @@ from check import EXAMPLES, Table, example, violation
 from doctor import DOCTORED
 from follow import Follower, Model, Refused, around, described
 from model import ACTIONS
-from runs import behaviour_of
+from runs import behaviour_of, differences
 from variants import VARIANTS
 
 # Walks of the sound world.
@@ -215,9 +215,13 @@ def broken_models(table, sound):
 def runs(table, model):
     for name in EXAMPLES:
         started = time.monotonic()
-        good, text = True, "a behaviour"
+        run = example(name)
+        different = differences(run, model)
+        good, text = True, "a behaviour, and ends as z3 says"
+        if different:
+            good, text = False, f"z3 DISAGREES: {', '.join(different)}"
         try:
-            behaviour_of(name, example(name), model)
+            behaviour_of(name, run, model)
         except Refused as refused:
             good, text = False, f"NOT EXPLAINED: {refused}"
         table.row(f"example {name}", good, text, time.monotonic() - started)

@@ -10,11 +10,12 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass
+from itertools import product
 
 import z3
 
 from invariant import INVARIANT, SAFETY
-from model import ACTIONS, any_state, axioms, initial_state, parameters
+from model import ACTIONS, RELATIONS, any_state, axioms, initial_state, parameters
 from variants import ELECT, VARIANTS, Variant
 from world import ACCEPTOR, BALLOT, NODE, QUORUM1, QUORUM2, SLOT, VALUE, BoundedWorld, World
 
@@ -146,6 +147,8 @@ class Run:
     owns: set
     # The actions, each with its parameters by name.
     steps: list
+    # What each relation holds in the end; a function, for it takes a while.
+    end: object
 
 
 def violation(outline, variant):
@@ -157,7 +160,7 @@ def violation(outline, variant):
         inside = [world.closure(sort, each) for sort, each in zip(sorts, example)]
         result, model = check(*known, *inside, z3.Not(holds(world, end, *example)))
         if result == z3.sat:
-            return name, filled(world, steps, model)
+            return name, filled(world, end, steps, model)
         if result != z3.unsat:
             raise SystemExit(f"z3 gave up on a bounded run: {result}")
     return None
@@ -166,12 +169,12 @@ def violation(outline, variant):
 def example(name):
     """A run of the unbroken model along the outline; None if there is none."""
     world = BoundedWorld(SIZES)
-    known, _, steps = run_of(world, EXAMPLES[name].split())
+    known, end, steps = run_of(world, EXAMPLES[name].split())
     result, model = check(*known)
-    return filled(world, steps, model) if result == z3.sat else None
+    return filled(world, end, steps, model) if result == z3.sat else None
 
 
-def filled(world, steps, model):
+def filled(world, end, steps, model):
     value = lambda element: str(model.eval(element, model_completion=True))
     holds = lambda formula: z3.is_true(model.eval(formula, model_completion=True))
     places = {
@@ -193,8 +196,17 @@ def filled(world, steps, model):
         for ballot, b in members(BALLOT)
         if holds(world.owns(n, b))
     }
+    elements = lambda sorts: product(*(members(sort) for sort in sorts))
+    in_end = lambda: {
+        name: {
+            tuple(place for place, _ in element)
+            for element in elements(sorts)
+            if holds(getattr(end, name)(*(member for _, member in element)))
+        }
+        for name, sorts in RELATIONS.items()
+    }
     in_places = lambda chosen: {key: places[value(element)] for key, element in chosen.items()}
-    return Run(quorums, owns, [(name, in_places(chosen)) for name, chosen in steps])
+    return Run(quorums, owns, [(name, in_places(chosen)) for name, chosen in steps], in_end)
 
 
 def told(run):

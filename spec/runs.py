@@ -8,8 +8,29 @@ a condition of the model that refuses such a step, never what was heard.
 """
 
 from check import SIZES
+from concrete import Cluster, State
 from follow import LEADER_START, NOOP, Follower
-from world import ACCEPTOR, BALLOT, NODE, QUORUM1, QUORUM2, SLOT, VALUE
+from model import ACTIONS, RELATIONS
+from world import ACCEPTOR, BALLOT, NODE, QUORUM1, QUORUM2, SLOT, SORTS, VALUE
+
+
+def differences(run, model):
+    """What a concrete state makes of the run, against what z3 makes of it: the conditions that do
+    not hold on the way, and the relations that differ in the end."""
+    elements = {sort: list(range(SIZES[sort])) for sort in SORTS}
+    elements |= {sort: list(map(frozenset, each)) for sort, each in run.quorums.items()}
+    cluster, state = Cluster(elements, run.owns), State()
+    different = [name for name, holds in model.axioms.items() if not holds(cluster)]
+    for name, chosen in run.steps:
+        sorts = ACTIONS[name].__annotations__
+        chosen = {key: elements[sorts[key]][place] for key, place in chosen.items()}
+        different += model.actions[name].fails(state, cluster, **chosen)
+        model.actions[name].take(state, cluster, **chosen)
+    for name, held in run.end().items():
+        sorts = RELATIONS[name]
+        wanted = {tuple(elements[s][place] for s, place in zip(sorts, e)) for e in held}
+        different += [] if getattr(state, name) == wanted else [name]
+    return different
 
 
 def behaviour_of(name, run, model):
