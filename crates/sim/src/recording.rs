@@ -59,11 +59,15 @@ pub enum What {
         first: Slot,
         /// One a slot.
         values: Values,
+        /// The message whose arrival led to it; none if time or a client did.
+        cause: Option<u64>,
     },
     /// A node tells something.
     Event {
         /// The node.
         node: NodeId,
+        /// The message whose arrival led to it; none if time or a client did.
+        cause: Option<u64>,
         /// What it tells.
         event: Event,
     },
@@ -150,10 +154,10 @@ impl fmt::Display for What {
             What::Durable { node, records } => {
                 write!(f, "{node} has {} more on disk", records.len())
             }
-            What::Learned { node, first, values } => {
+            What::Learned { node, first, values, .. } => {
                 write!(f, "{node} learns {} values from slot {first} on", values.len())
             }
-            What::Event { node, event } => write!(f, "{node} {event:?}"),
+            What::Event { node, event, .. } => write!(f, "{node} {event:?}"),
             What::Started { node, life } => write!(f, "{node} begins life {life}"),
             What::Ended { node } => write!(f, "{node} ends a life"),
             What::Asked { node, client, sequence } => {

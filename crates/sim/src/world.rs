@@ -311,7 +311,8 @@ impl World {
             }
             self.checks.agreement.learned(id, at, &values)?;
             let count = values.count();
-            self.recording.note(self.now, || What::Learned { node: id, first: at, values });
+            let cause = self.cause;
+            self.recording.note(self.now, || What::Learned { node: id, first: at, values, cause });
             at = at.plus(count);
         }
         if at > before {
@@ -326,7 +327,7 @@ impl World {
     fn event(&mut self, node: NodeId, event: Event) -> Checked {
         *self.statistics.events.entry(event.name()).or_insert(0) += 1;
         self.fingerprint.note(self.now, event.name().as_bytes());
-        self.recording.note(self.now, || What::Event { node, event });
+        self.recording.note(self.now, || What::Event { node, cause: self.cause, event });
         match event {
             Event::Conflict { slot } => Err(Wrong {
                 promise: "agreement",
