@@ -5,6 +5,7 @@ mod progress;
 mod replay;
 mod run;
 mod shrink;
+mod trace_file;
 mod world;
 
 use clap::{Args, Subcommand};

@@ -2,24 +2,26 @@
 
 use crate::output::{Report, Value};
 
+/// The version of this program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Set by whoever builds a release; a working copy need not be any commit.
+pub(super) const COMMIT: Option<&str> = option_env!("SYNOD_COMMIT");
 /// The package of `synod.proto`: the API between clients and nodes.
 const CLIENT_PROTOCOL: &str = "synod.v1";
 
 pub(super) fn report() -> Report {
     let text = |text: &str| Value::Text(text.to_owned());
-    let version = env!("CARGO_PKG_VERSION");
     let (target, rustc) = (env!("SYNOD_TARGET"), env!("SYNOD_RUSTC"));
     Report::record(
         "synod.version/1",
         vec![
-            ("version", text(version)),
+            ("version", text(VERSION)),
             ("client_protocol", text(CLIENT_PROTOCOL)),
-            // Set by whoever builds a release; a working copy need not be any commit.
-            ("commit", Value::maybe(option_env!("SYNOD_COMMIT"), text)),
+            ("commit", Value::maybe(COMMIT, text)),
             ("target", text(target)),
             ("rustc", text(rustc)),
             ("debug_build", Value::Flag(cfg!(debug_assertions))),
         ],
     )
-    .prose(format!("synod {version} ({target}, {rustc}), client protocol {CLIENT_PROTOCOL}\n"))
+    .prose(format!("synod {VERSION} ({target}, {rustc}), client protocol {CLIENT_PROTOCOL}\n"))
 }

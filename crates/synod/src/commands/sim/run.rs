@@ -1,5 +1,6 @@
 //! `synod sim run`: many walks, until all are done or one breaks a promise.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use indicatif::ProgressBar;
 use sim::{Statistics, Violation, walk};
 
 use super::progress::bar;
+use super::trace_file;
 use super::world::{World, WorldArgs};
+use crate::commands::version;
 use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value, grouped};
 
@@ -21,7 +24,8 @@ const RESULTS_WAITING_MAX: usize = 1024;
 /// Walk many seeds and stop at the first that breaks a promise
 ///
 /// Exit codes: 0 no promise is broken, 10 one is: the report names the seed, what was broken and
-/// when, the last lines of the trace, and the command that shows it again.
+/// when, the last lines of the trace, the file that holds all of it, and the command that shows it
+/// again.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   synod sim run --seeds 2000 --twice --world crates/sim/worlds/storms.toml
@@ -43,6 +47,10 @@ pub(super) struct RunArgs {
     /// Walk every seed twice, and compare to the byte
     #[arg(long)]
     twice: bool,
+
+    /// Where the trace of a violation goes, as `seed-<SEED>.synodtrace`
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    trace_dir: PathBuf,
 
     #[command(flatten)]
     world: WorldArgs,
@@ -69,7 +77,17 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, CliError> {
     let jobs = args.jobs.map_or_else(cores, usize::from);
     let walked = |seed| walked(&world, seed, args.twice);
     let total = all(&walked, args.first..end, jobs, &bar(args.seeds, output))?;
-    output.show(report(&total, &args.world))
+    let trace = total.violation.as_ref().and_then(|it| traced(args, &world, it.seed, output));
+    output.show(report(&total, &args.world, trace))
+}
+
+/// The file with the whole walk; none if it could not be written, which is told and no more: the
+/// violation is what counts.
+fn traced(args: &RunArgs, world: &World, seed: u64, output: &Output) -> Option<String> {
+    let command = args.world.replay_command(seed);
+    let options = world.options(seed).ok()?;
+    let written = trace_file::of_violation(&args.trace_dir, seed, &options, &command);
+    written.map_err(|error| output.fail(&error)).ok().map(|path| path.display().to_string())
 }
 
 fn all(
@@ -137,13 +155,12 @@ fn walked(world: &World, seed: u64, twice: bool) -> Walked {
     Ok(outcome.violation.map_or(Ok(outcome.statistics), Err))
 }
 
-fn report(total: &Total, world: &WorldArgs) -> Report {
+fn report(total: &Total, world: &WorldArgs, trace: Option<String>) -> Report {
     let seconds = total.took.as_secs_f64().max(f64::MIN_POSITIVE);
     let Total { walks, counts, .. } = total;
     let violation = total.violation.as_ref();
     let text = |text: &str| Value::Text(text.to_owned());
-    let replay =
-        violation.map(|it| format!("synod sim replay --seed {}{}", it.seed, world.flags()));
+    let replay = violation.map(|it| world.replay_command(it.seed));
     let took_us = u64::try_from(total.took.as_micros()).unwrap_or(u64::MAX);
     let fields = vec![
         ("walks", Value::Id(*walks)),
@@ -162,7 +179,10 @@ fn report(total: &Total, world: &WorldArgs) -> Report {
         ("violation_promise", Value::maybe(violation, |it| text(it.promise))),
         ("violation_what", Value::maybe(violation, |it| text(&it.what))),
         ("violation_trace", Value::maybe(violation, |it| Value::List(it.trace.clone()))),
+        ("trace", Value::maybe(trace.clone(), Value::Text)),
         ("replay", Value::maybe(replay.clone(), Value::Text)),
+        ("version", text(version::VERSION)),
+        ("commit", Value::maybe(version::COMMIT, text)),
     ];
     let mut prose = format!(
         "{} walks in {seconds:.1} s, {:.0} a second: {} messages, {} slots, {} crashes\n",
@@ -174,7 +194,14 @@ fn report(total: &Total, world: &WorldArgs) -> Report {
     );
     match (violation, replay) {
         (Some(violation), Some(replay)) => {
-            prose = format!("{violation}\n\n{prose}\nShow it again:  {replay}\n");
+            let commit = version::COMMIT.map(|commit| format!(" ({commit})")).unwrap_or_default();
+            let look = trace.map(|file| format!("\nLook at it:     synod trace info {file}"));
+            prose = format!(
+                "{violation}\n\n{prose}\nSynod {}{commit}, seed {}{}\nShow it again:  {replay}\n",
+                version::VERSION,
+                violation.seed,
+                look.unwrap_or_default(),
+            );
         }
         _ => prose.push_str("No promise is broken.\n"),
     }
@@ -223,10 +250,13 @@ mod tests {
         };
         let total = Total { violation: Some(violation), ..Total::default() };
         let args = WorldArgs { beyond: true, ..WorldArgs::default() };
-        let report = report(&total, &args);
+        let report = report(&total, &args, Some("seed-7.synodtrace".into()));
         assert_eq!(report.exit, Exit::Violation);
         let crate::output::Words::Prose(prose) = report.words else { panic!("no prose") };
         assert!(prose.starts_with("a line\nseed 7 at 1500 us breaks agreement: two values\n"));
-        assert!(prose.ends_with("synod sim replay --seed 7 --beyond\n"));
+        assert!(prose.ends_with(concat!(
+            ", seed 7\nLook at it:     synod trace info seed-7.synodtrace\n",
+            "Show it again:  synod sim replay --seed 7 --beyond\n"
+        )));
     }
 }

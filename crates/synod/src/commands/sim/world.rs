@@ -60,12 +60,13 @@ impl WorldArgs {
         Ok(World { beyond: self.beyond, calm: self.calm, changes })
     }
 
-    /// The flags that lead to this world again.
-    pub(super) fn flags(&self) -> String {
+    /// The command that walks one seed again.
+    pub(super) fn replay_command(&self, seed: u64) -> String {
         let beyond = if self.beyond { " --beyond" } else { "" };
         let calm = if self.calm { " --calm" } else { "" };
         let files = self.world.iter().map(|path| format!(" --world {}", path.display()));
-        format!("{beyond}{calm}{}", files.collect::<String>())
+        let files: String = files.collect();
+        format!("synod sim replay --seed {seed}{beyond}{calm}{files}")
     }
 }
 
