@@ -4,7 +4,7 @@ use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{chaos, cluster, completions, demo, init, log, serve, sim};
+use crate::commands::{chaos, cluster, completions, demo, init, log, serve, sim, trace};
 use crate::output::OutputArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -21,6 +21,7 @@ const PAGE: &str = "\
 \x1b[1mSee it:\x1b[0m
   demo         Watch leaders and acceptors agree while some of them fail
   sim          Walk through a painted world, where one seed decides every fault
+  trace        Look into the record of a run
 
 \x1b[1mRun it:\x1b[0m
   init         Write the files that a new cluster starts from
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Chaos(chaos::ChaosArgs),
     #[command(hide = true)]
     Sim(sim::SimArgs),
+    #[command(hide = true)]
+    Trace(trace::TraceArgs),
     #[command(hide = true)]
     Completions(completions::CompletionsArgs),
     /// Print what this program is

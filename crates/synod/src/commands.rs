@@ -8,6 +8,7 @@ pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod serve;
 pub(crate) mod sim;
+pub(crate) mod trace;
 mod version;
 
 use crate::cli::Command;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<Exit, CliError> {
         Command::Chaos(args) => chaos::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Sim(args) => sim::run(args, output),
+        Command::Trace(args) => trace::run(args, output),
         Command::Version => output.show(version::report()),
     }
 }

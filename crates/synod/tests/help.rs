@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "",
     "demo",
     "init",
@@ -29,6 +29,9 @@ const COMMANDS: [&str; 25] = [
     "sim shrink",
     "sim world",
     "sim ancestor",
+    "trace",
+    "trace info",
+    "trace export",
     "completions",
     "version",
     "-h",

@@ -74,6 +74,12 @@ fn members(shape: &Shape, row: &[Value]) -> Vec<String> {
             Value::Flag(flag) => members.push(member(key, json!(flag))),
             Value::Ratio(ratio) => members.push(member(key, json!(ratio))),
             Value::List(items) => members.push(member(key, json!(items))),
+            Value::Counts(counts) => {
+                let counts =
+                    counts.iter().map(|(name, count)| member(name, json!(count.to_string())));
+                let counts = counts.collect::<Vec<_>>().join(", ");
+                members.push(format!("{}: {{{counts}}}", json!(key)));
+            }
             Value::Absent => members.push(member(key, json!(null))),
             Value::Micros(us) => {
                 // One division: three digits behind the point, and no more.
@@ -131,6 +137,7 @@ mod tests {
         assert_eq!(document["elapsed_us"], 21_400);
         assert_eq!(document["elapsed_ms"], 21.4);
         assert!(document["takeover"].is_null());
+        assert_eq!(document["fates"]["lost"], "1000");
     }
 
     #[test]

@@ -38,6 +38,10 @@ fn cell(value: &Value) -> String {
         Value::Ratio(ratio) => format!("{ratio:.1}"),
         Value::Bytes(bytes) => escaped(bytes),
         Value::List(items) => escaped(items.join(",").as_bytes()),
+        Value::Counts(counts) => {
+            let counts = counts.iter().map(|(name, count)| format!("{name}={count}"));
+            counts.collect::<Vec<_>>().join(",")
+        }
         Value::Absent => String::new(),
     }
 }
@@ -56,7 +60,8 @@ mod tests {
     fn a_record_is_a_line_a_field() {
         assert_eq!(
             rendered(Format::Plain, &record()),
-            "chosen\t1000\nhistories_equal\ttrue\nelapsed_us\t21400\ntakeover\t\nrate\t2.5\n"
+            "chosen\t1000\nhistories_equal\ttrue\nelapsed_us\t21400\ntakeover\t\n\
+             fates\tlost=1000,heard=2\nrate\t2.5\n"
         );
     }
 }

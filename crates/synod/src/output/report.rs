@@ -59,6 +59,8 @@ pub(crate) enum Value {
     /// A client's bytes; also fills `encoding` in JSON.
     Bytes(Vec<u8>),
     List(Vec<String>),
+    /// Counts of things by name: ids by name in JSON.
+    Counts(Vec<(&'static str, u64)>),
     Absent,
 }
 
@@ -148,6 +150,7 @@ pub(super) mod tests {
                 ("histories_equal", Value::Flag(true)),
                 ("elapsed", Value::Micros(21_400)),
                 ("takeover", Value::Absent),
+                ("fates", Value::Counts(vec![("lost", 1_000), ("heard", 2)])),
                 ("rate", Value::Ratio(2.5)),
             ],
         )

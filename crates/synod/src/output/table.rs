@@ -79,6 +79,10 @@ fn cell(value: &Value) -> String {
         Value::Micros(us) => short_duration(*us),
         Value::Bytes(bytes) => escaped(bytes),
         Value::List(items) => escaped(items.join(", ").as_bytes()),
+        Value::Counts(counts) => {
+            let counts = counts.iter().map(|(name, count)| format!("{name} {}", grouped(*count)));
+            counts.collect::<Vec<_>>().join(", ")
+        }
         Value::Absent => "-".to_owned(),
     }
 }
@@ -101,7 +105,8 @@ mod tests {
         assert_eq!(
             rendered(Format::Table, &record()),
             "chosen           1,000\nhistories equal  yes\nelapsed          21.4 ms\n\
-             takeover         -\nrate             2.5\n"
+             takeover         -\nfates            lost 1,000, heard 2\n\
+             rate             2.5\n"
         );
     }
 }
