@@ -209,7 +209,7 @@ fn of_message(message: &Message) -> Said {
     let said = Said::default();
     match message {
         Message::Prepare { ballot, from } => {
-            Said { ballot: Some(*ballot), slots: slots(*from, 0), ..said }
+            Said { ballot: Some(*ballot), slots: onward(*from), ..said }
         }
         Message::Promise { ballot, page } => Said { ballot: Some(*ballot), ..of_page(page) },
         Message::Reject { ballot, promised, .. } => {
@@ -232,7 +232,7 @@ fn of_message(message: &Message) -> Said {
         Message::HeartbeatReply { ballot, .. } => Said { ballot: Some(*ballot), ..said },
         Message::Probe { .. } => said,
         Message::ProbeReply { promised, .. } => Said { promised: Some(*promised), ..said },
-        Message::Fetch { from } => Said { slots: slots(*from, 0), ..said },
+        Message::Fetch { from } => Said { slots: onward(*from), ..said },
         Message::Learned { first, values, chosen, .. } => Said {
             slots: slots(*first, values.len()),
             chosen: Some(*chosen),
@@ -243,12 +243,12 @@ fn of_message(message: &Message) -> Said {
     }
 }
 
-/// The first vote, and how many slots have one.
+/// The first slot with a vote, and how many have one.
 fn of_page(page: &Page) -> Said {
     let first = page.votes.first();
     let count = page.votes.iter().map(|run| run.values.len()).sum();
     Said {
-        slots: slots(first.map_or(page.from, |run| run.first), count),
+        slots: first.and_then(|run| slots(run.first, count)),
         value: first.and_then(|run| run.values.first()).map(value),
         ..Said::default()
     }
@@ -267,7 +267,7 @@ fn of_record(record: &Record) -> (EventKind, Said) {
             (EventKind::AcceptedPersisted, said)
         }
         Record::Truncated(slot) => {
-            (EventKind::TruncatedPersisted, Said { slots: slots(*slot, 0), ..said })
+            (EventKind::TruncatedPersisted, Said { slots: onward(*slot), ..said })
         }
     }
 }
@@ -275,7 +275,7 @@ fn of_record(record: &Record) -> (EventKind, Said) {
 fn of_event(event: &Event) -> (EventKind, Said) {
     let at = |ballot: &Ballot| Said { ballot: Some(*ballot), ..Said::default() };
     let by = |ballot: &Ballot| Said { promised: Some(*ballot), ..Said::default() };
-    let from = |slot: &Slot| Said { slots: slots(*slot, 0), ..Said::default() };
+    let from = |slot: &Slot| Said { slots: onward(*slot), ..Said::default() };
     match event {
         Event::Probed => (EventKind::Probed, Said::default()),
         Event::CampaignSpared { leader } => {
@@ -326,10 +326,16 @@ fn counted(numbers: [u64; 2]) -> Said {
     Said { numbers, ..Said::default() }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it fills a field that may be empty")]
+/// So many slots; none if there are none.
 fn slots(first: Slot, count: usize) -> Option<Slots> {
     let count = u64::try_from(count).expect("a length in memory fits in 64 bits");
-    Some(Slots { first: first.0, count })
+    (count > 0).then_some(Slots { first: first.0, count })
+}
+
+/// All slots from there on.
+#[expect(clippy::unnecessary_wraps, reason = "it fills a field that may be empty")]
+fn onward(first: Slot) -> Option<Slots> {
+    Some(Slots { first: first.0, count: 0 })
 }
 
 /// None for the ballot below all others: nothing is promised.
