@@ -233,7 +233,9 @@ mod tests {
 
     fn small(ending: Ending) -> Report {
         let mut counts = Counts { first_us: u64::MAX, ..Counts::default() };
-        rows().iter().for_each(|row| counts.add(row));
+        for row in rows() {
+            counts.add(&row);
+        }
         let header = header();
         let file = "x.synodtrace".to_owned();
         report(&Facts { file, header: &header, bytes: 120, chunks: 1, ending }, &counts)

@@ -1,7 +1,7 @@
 //! A trace from a file, and what stops its reader in words for whoever asked.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 
 use trace::{ReadError, Reader};
@@ -17,6 +17,9 @@ pub(super) fn explained(path: &Path, error: ReadError) -> CliError {
     let path = path.display();
     let message = format!("{path}: {error}");
     match error {
+        ReadError::Io(error) if error.kind() == ErrorKind::NotSeekable => {
+            CliError::new("file", Exit::Failed, message).hint("write it to a file first")
+        }
         ReadError::Io(_) => CliError::new("file", Exit::Failed, message),
         ReadError::Foreign => CliError::new("not_a_trace", Exit::Damaged, message)
             .hint("`synod sim replay --seed 7 --trace seed-7.synodtrace` writes a trace"),

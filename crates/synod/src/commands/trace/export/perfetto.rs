@@ -65,7 +65,7 @@ impl Export for Perfetto {
         match row.what {
             What::Message { fate: it, .. } => {
                 let name = format!("{text}{}", fate(it));
-                let at = self.slice(row.node, row.at_us, &name, args, out);
+                let at = self.slice(row.node, row.at_us, &name, &args, out);
                 for (copy, _) in (0..).zip(it.heard()) {
                     self.flow("s", row.node, at, (number, copy), &row.what, out);
                 }
@@ -103,7 +103,7 @@ impl Perfetto {
         let kind = arrival.row.what.name().replace('_', " ");
         let name = format!("hears {kind} from {}", header.name(arrival.row.node));
         let args = json!({"row": arrival.number.to_string()});
-        let at = self.slice(arrival.node, arrival.at_us, &name, args, out);
+        let at = self.slice(arrival.node, arrival.at_us, &name, &args, out);
         let id = (arrival.number, arrival.copy);
         self.flow("f", arrival.node, at, id, &arrival.row.what, out);
     }
@@ -114,7 +114,7 @@ impl Perfetto {
     }
 
     /// Something that a node does, as early as its lane is free. Gives back when.
-    fn slice(&mut self, node: u32, at_us: u64, name: &str, args: Json, out: &mut String) -> u64 {
+    fn slice(&mut self, node: u32, at_us: u64, name: &str, args: &Json, out: &mut String) -> u64 {
         let free_ns = self.free_ns.entry(node).or_insert(0);
         let at = (at_us * 1_000).max(*free_ns);
         *free_ns = at + SLICE_NS;
