@@ -309,11 +309,11 @@ impl World {
                     what: format!("{id} says that slot {at} is chosen and does not know what"),
                 });
             }
+            let (first, cause) = (at, self.cause);
+            let learned = || What::Learned { node: id, first, values: values.clone(), cause };
+            self.recording.note(self.now, learned);
             self.checks.agreement.learned(id, at, &values)?;
-            let count = values.count();
-            let cause = self.cause;
-            self.recording.note(self.now, || What::Learned { node: id, first: at, values, cause });
-            at = at.plus(count);
+            at = at.plus(values.count());
         }
         if at > before {
             let entries = node.machine().entries();
@@ -352,7 +352,8 @@ impl World {
         let Envelope { to, mut message } = envelope;
         self.sent += 1;
         let number = self.sent;
-        self.checks.wire.leaves(from, host.life, &message, host.durable())?;
+        // Judged by what it says; recorded all the same, so that a violation's last line shows it.
+        let judged = self.checks.wire.leaves(from, host.life, &message, host.durable());
         self.kinds[usize::from(message.kind() as u8)] += 1;
         let twisted = self.options.broken.and_then(|broken| {
             broken.twist(&self.configuration, from, &mut message, &mut self.luck.broken)
@@ -377,7 +378,7 @@ impl World {
                 What::Sent { number, cause, from: speaker, envelope, arrives }
             });
         }
-        Ok(())
+        judged
     }
 
     // ---- clients ----

@@ -105,15 +105,9 @@ impl World {
         let life = host.life;
         let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
         durability::fold(id, host.expected(), memory, true)?;
-        for record in late {
-            self.checks.agreement.durable(id, record)?;
-        }
         self.looked.insert(id, (Slot::FIRST, 0));
         self.recording.note(self.now, || What::Started { node: id, life });
-        if !late.is_empty() {
-            let records = || late.to_vec();
-            self.recording.note(self.now, || What::Durable { node: id, records: records() });
-        }
+        self.durable(id, late)?;
         self.tell(format!("{id} starts, {} late records survived", late.len()));
         self.plan_wake(id);
         Ok(())
@@ -197,23 +191,27 @@ impl World {
                 return Ok(());
             }
         };
-        for record in &records {
-            self.checks.agreement.durable(id, record)?;
-        }
+        self.durable(id, &records)?;
         let until = self.options.faults.until_slots;
         if until > 0 && self.healed.is_none() && self.checks.agreement.slots() >= until {
             self.after(0, Happening::Heal);
         }
         self.fingerprint.note(self.now, &id.0.to_le_bytes());
-        if !records.is_empty() {
-            self.recording.note(self.now, || What::Durable { node: id, records });
-        }
         for (cause, envelope) in then_send {
             self.post(id, cause, envelope)?;
         }
         self.begin_batch(id);
         self.prepare(id);
         Ok(())
+    }
+
+    /// These records are on disk from now on.
+    fn durable(&mut self, id: NodeId, records: &[Record]) -> Checked {
+        if !records.is_empty() {
+            let durable = || What::Durable { node: id, records: records.to_vec() };
+            self.recording.note(self.now, durable);
+        }
+        records.iter().try_for_each(|record| self.checks.agreement.durable(id, record))
     }
 
     /// A disk that has nothing to do makes the next segment, now and then.
