@@ -137,11 +137,11 @@ impl Teller {
                 let heard = self.said(message)?;
                 Some(line(&format!("hears {}", message.kind().name()), *to, Some(*from), &heard))
             }
-            What::Learned { node, first, values } => {
+            What::Learned { node, first, values, .. } => {
                 let parts = [("first", first.to_string()), ("values", self.values(values))];
                 Some(line("believes", *node, None, &parts))
             }
-            What::Event { node, event } => self.event(*node, event),
+            What::Event { node, event, .. } => self.event(*node, event),
             _ => None,
         }
     }
