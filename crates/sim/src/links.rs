@@ -3,23 +3,28 @@
 //! The contract says that values are chosen while some leader reaches a phase-1 and a phase-2
 //! quorum. Here every pattern of links between five acceptors and three leaders is tried; leaders
 //! never reach each other. Acceptors are alike, so a pattern is a multiset of columns (which
-//! leaders reach this acceptor): 792 patterns stand for all 32,768 graphs.
+//! leaders reach this acceptor): 792 patterns stand for all 32,768 graphs of two-way links. Links
+//! may also work one way only; of those graphs there are 2^30, and only samples are tried.
 //!
 //! The real replicas run in virtual time, with instant disks and links that take a millisecond. A
 //! client gives its value to every leader again and again, as one does that knows nothing. What
 //! this does not try: loss, crashes, links that change while it looks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use paxos::{
     Announce, ClusterId, Command, Config, Configuration, DiskId, Effects, Incarnation, Input,
-    Instant, Limits, Member, Message, NodeId, Replica, Roles, Timing,
+    Instant, Limits, Member, Message, NodeId, Replica, Rng, Roles, Timing,
 };
 
 /// Leaders of the table, nodes 1 to 3.
 pub const LEADERS: u32 = 3;
 /// Acceptors of the table, nodes 4 to 8.
 pub const ACCEPTORS: u32 = 5;
+
+/// A would-be leader's patience.
+pub const TIMEOUT_US: u64 = 200_000;
 
 /// What a link takes.
 const LINK_US: u64 = 1_000;
@@ -36,6 +41,10 @@ pub struct Links {
     /// Acceptor to leader.
     pub up: u16,
 }
+
+/// Every situation.
+pub const SITUATIONS: [Situation; 4] =
+    [Situation::NobodyLeads, Situation::Leads(0), Situation::Leads(1), Situation::Leads(2)];
 
 /// How things stand when the links become what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +68,16 @@ impl Links {
     /// Links that work both ways.
     pub fn symmetric(bits: u16) -> Links {
         Links { down: bits, up: bits }
+    }
+
+    /// Every link as the seed has it; one that works one way need not work the other way.
+    pub fn directed(seed: u64) -> Links {
+        let mut rng = Rng::new(seed);
+        let mut bits = || {
+            let bits = rng.below(1 << (LEADERS * ACCEPTORS));
+            u16::try_from(bits).expect("fifteen links")
+        };
+        Links { down: bits(), up: bits() }
     }
 
     /// Every link.
@@ -150,12 +169,15 @@ impl World {
         let members = (1..=LEADERS + ACCEPTORS).map(member).collect();
         let configuration =
             Configuration::majority(ClusterId::default(), members).expect("a valid cluster");
+        let timing = Timing::default();
+        let patience = Duration::from_micros(TIMEOUT_US);
+        assert_eq!(timing.election_timeout, patience, "times are told in this measure");
         let node = |id: u32| {
             let config = Config {
                 node: NodeId(id),
                 incarnation: Incarnation(seed),
                 configuration: configuration.clone(),
-                timing: Timing::default(),
+                timing,
                 limits: Limits::default(),
                 announce: Announce::default(),
             };

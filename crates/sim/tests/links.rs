@@ -1,22 +1,20 @@
 //! Every pattern of links between five acceptors and three leaders, and the time until a value is
 //! chosen on it.
 
-use paxos::Timing;
-use sim::links::{ACCEPTORS, LEADERS, Situation, patterns, time_to_choose};
+use sim::links::time_to_choose;
+use sim::links::{ACCEPTORS, LEADERS, Links, SITUATIONS, Situation, TIMEOUT_US, patterns};
 
-/// Election timeouts from the moment at which the links change until the value is chosen.
-const TIMEOUTS_MAX: u32 = 2;
+/// From the moment at which the links change until the value is chosen.
+const BOUND_US: u64 = 2 * TIMEOUT_US;
 
-fn bound_us() -> u64 {
-    u64::try_from((Timing::default().election_timeout * TIMEOUTS_MAX).as_micros())
-        .expect("a short time")
-}
+/// Graphs of one-way links.
+const DIRECTED: u64 = 300;
 
 /// Values are chosen on exactly the patterns that the contract promises, and in time.
 fn check(situation: Situation) {
     let (mut chosen, mut hopeless, mut worst_us) = (0, 0, 0);
     for row in patterns() {
-        let time = time_to_choose(row.links, situation, 1, bound_us());
+        let time = time_to_choose(row.links, situation, 1, BOUND_US);
         assert_eq!(time.is_some(), row.links.has_hope(), "{:015b}: {time:?}", row.links.up);
         worst_us = worst_us.max(time.unwrap_or(0));
         *if time.is_some() { &mut chosen } else { &mut hopeless } += row.graphs;
@@ -50,4 +48,15 @@ fn where_the_second_led_every_graph_with_a_quorum_chooses() {
 #[test]
 fn where_the_third_led_every_graph_with_a_quorum_chooses() {
     check(Situation::Leads(2));
+}
+
+#[test]
+fn where_links_work_one_way_a_quorum_both_ways_is_needed_and_enough() {
+    for situation in SITUATIONS {
+        for seed in 1..=DIRECTED {
+            let links = Links::directed(seed);
+            let time = time_to_choose(links, situation, seed, BOUND_US);
+            assert_eq!(time.is_some(), links.has_hope(), "{situation:?}, seed {seed}: {links:?}");
+        }
+    }
 }
