@@ -1,30 +1,49 @@
-//! Every node state met so far, as a number, and where each move leads from it.
+//! Every state of a node met so far, as a number, and where each move leads from it.
 //!
-//! The real code runs once for a node state and a move. Acceptors are alike but for their names,
-//! so the atlas also knows each node state with the acceptors renamed: it takes the moves that led
-//! there, renamed, from the start renamed. That a run of renamed moves is the renamed run is what
-//! the test on the number of states without renaming checks.
+//! The real code runs once for a node's state and a move. Two numbers name a node: its `LocalId`
+//! is what is inside; its [`NodeStateId`] is that and the letters that are on their way to it.
+//!
+//! Acceptors are alike but for their names, so the atlas also knows each node state with the
+//! acceptors renamed: it takes the moves that led there, renamed, from the start renamed. That a
+//! run of renamed moves is the renamed run is what the test on the number of states without
+//! renaming checks.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::local::{Letter, Local, Move, Sent};
+use paxos::{Ballot, Slot, Value};
+
+use super::forget::is_over;
+use super::local::{Letter, Local, Move, Output};
 use super::scene::Scene;
 use super::search::Reduced;
+use super::start::start;
 
-/// The number of a node state.
-pub type LocalId = u32;
+/// The number of what is inside a node.
+type LocalId = u32;
 
-const UNKNOWN: LocalId = LocalId::MAX;
+/// The number of a node's inside and the letters on their way to it.
+pub type NodeStateId = u32;
 
-/// A set of letters to one place, by their numbers.
-pub type Inbox = [u64; INBOX_WORDS];
+/// The number of a letter.
+pub type LetterId = u32;
 
-const INBOX_WORDS: usize = 8;
+/// A vote that is on disk now.
+pub type Vote = (Slot, Ballot, Value);
 
-/// Where a node state can go: to states that others can tell from it, and, marked as silent, to
-/// states in which only it has learned something.
-pub type Moves = Rc<[(LocalId, bool)]>;
+/// Letters, sorted.
+type Inbox = Rc<[LetterId]>;
+
+/// Where a move, or some silent moves and then one that others notice, leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub to: NodeStateId,
+    pub letters: Vec<LetterId>,
+    pub votes: Vec<Vote>,
+    /// Nobody else can tell; but the node has learned something.
+    pub is_silent: bool,
+    pub crashed: bool,
+}
 
 /// A renaming: the new place of each place.
 pub type Renaming = Vec<usize>;
@@ -32,75 +51,79 @@ pub type Renaming = Vec<usize>;
 /// Node states, letters, and how they lead to each other.
 pub struct Atlas {
     scene: Scene,
-    locals: Vec<Entry>,
-    ids: HashMap<Rc<Local>, LocalId>,
-    /// By the place of the receiver.
-    letters: Vec<Vec<Letter>>,
-    letter_ids: HashMap<Letter, Sent>,
+    reduced: Reduced,
+    locals: Interned<Local>,
+    places: Vec<usize>,
+    /// How each local was first reached.
+    origins: Vec<Option<(LocalId, Move)>>,
+    renamed_locals: Vec<Vec<Option<LocalId>>>,
+    letters: Interned<Letter>,
+    nodes: Interned<(LocalId, Inbox)>,
+    by_node: Vec<OfNode>,
     /// The first is the one that changes nothing.
     renamings: Vec<Renaming>,
-    by_silence: bool,
-    moves: HashMap<(LocalId, Inbox), Moves>,
+    start: Vec<(Local, Vec<Letter>)>,
+    ran: HashMap<(LocalId, Move), Rc<Ran>>,
 }
 
-struct Entry {
-    local: Rc<Local>,
-    place: usize,
-    /// How it was first reached.
-    origin: Option<(LocalId, Move)>,
-    /// Letters that it has sent, by the place of the receiver.
-    outbox: Vec<Inbox>,
-    after_letter: Vec<LocalId>,
-    own_moves: Option<Rc<[(Move, LocalId)]>>,
-    renamed: Vec<LocalId>,
+/// What was found out about a node state.
+struct OfNode {
+    outcomes: Option<Rc<[Outcome]>>,
+    with_letter: Vec<(LetterId, NodeStateId)>,
+    renamed: Vec<Option<NodeStateId>>,
+}
+
+/// What came of a move.
+struct Ran {
+    to: LocalId,
+    letters: Vec<LetterId>,
+    votes: Vec<Vote>,
 }
 
 impl Atlas {
     /// An atlas that shows nothing yet.
     pub fn new(scene: Scene, reduced: Reduced) -> Atlas {
-        let leaders: Renaming = (0..scene.leaders).collect();
-        let mut renamings = vec![leaders];
-        for place in scene.leaders..scene.places() {
-            // Each new acceptor goes to every position among the ones before it.
-            let longer = |renaming: &Renaming| -> Vec<Renaming> {
-                let first = if reduced.by_symmetry { scene.leaders } else { renaming.len() };
-                let positions = (first..=renaming.len()).rev();
-                let put = |position| {
-                    let mut longer = renaming.clone();
-                    longer.insert(position, place);
-                    longer
-                };
-                positions.map(put).collect()
-            };
-            renamings = renamings.iter().flat_map(longer).collect();
-        }
         Atlas {
-            letters: vec![Vec::new(); scene.places()],
+            renamings: renamings(&scene, reduced.by_symmetry),
+            start: start(&scene),
             scene,
-            locals: Vec::new(),
-            ids: HashMap::new(),
-            letter_ids: HashMap::new(),
-            renamings,
-            by_silence: reduced.by_silence,
-            moves: HashMap::new(),
+            reduced,
+            locals: Interned::default(),
+            places: Vec::new(),
+            origins: Vec::new(),
+            renamed_locals: Vec::new(),
+            letters: Interned::default(),
+            nodes: Interned::default(),
+            by_node: Vec::new(),
+            ran: HashMap::new(),
         }
     }
 
     /// The node states at the start of the world.
-    pub fn start(&mut self) -> Vec<LocalId> {
-        (0..self.scene.places()).map(|place| self.start_of(place)).collect()
+    pub fn start(&mut self) -> Vec<NodeStateId> {
+        let places = 0..self.scene.places();
+        places
+            .map(|place| {
+                let local = self.start_of(place);
+                let letters = self.start[place].1.clone();
+                let letters: Vec<LetterId> =
+                    letters.into_iter().map(|letter| self.letters.number(letter)).collect();
+                self.node(local, letters)
+            })
+            .collect()
     }
 
     fn start_of(&mut self, place: usize) -> LocalId {
-        self.intern(Local::new(&self.scene, place), place, None)
+        let local = self.start[place].0.clone();
+        self.intern(local, place, None)
     }
 
-    pub fn local(&self, id: LocalId) -> &Local {
-        &self.locals[id as usize].local
+    pub fn local(&self, node: NodeStateId) -> &Local {
+        self.locals.get(self.nodes.get(node).0)
     }
 
-    pub fn letter(&self, place: usize, number: u32) -> &Letter {
-        &self.letters[place][number as usize]
+    pub fn letter(&self, letter: LetterId) -> &Letter {
+        self.letters.get(letter)
     }
 
     /// How many renamings there are; the first changes nothing.
@@ -113,191 +136,294 @@ impl Atlas {
         &self.renamings[renaming]
     }
 
-    /// How many node states and letters there are.
-    pub fn size(&self) -> (usize, usize) {
-        (self.locals.len(), self.letter_ids.len())
-    }
-
-    /// The letters that a node state has sent to a place.
-    pub fn outbox(&self, id: LocalId, place: usize) -> &Inbox {
-        &self.locals[id as usize].outbox[place]
-    }
-
-    /// Where the node state can go with these letters.
-    pub fn moves(&mut self, id: LocalId, inbox: &Inbox) -> Moves {
-        if let Some(known) = self.moves.get(&(id, *inbox)) {
+    /// Where the node can go.
+    pub fn outcomes(&mut self, node: NodeStateId) -> Rc<[Outcome]> {
+        if let Some(known) = &self.by_node[node as usize].outcomes {
             return known.clone();
         }
-        let learned = self.local(id).replica.chosen();
-        let reached = self.reach(id, inbox);
-        let tell = |to: &(LocalId, Option<usize>, Move)| {
-            let silent = !self.is_loud(id, to.0);
-            let worth = !silent || self.local(to.0).replica.chosen() > learned;
-            worth.then_some((to.0, silent))
-        };
-        let moves: Moves = reached.iter().filter_map(tell).collect();
-        self.moves.insert((id, *inbox), moves.clone());
-        moves
+        let learned = self.local(node).replica.chosen();
+        let crashes = self.local(node).crashes;
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for Reached { local, letters, votes, is_silent, .. } in self.reach(node) {
+            let after = self.locals.get(local);
+            let crashed = after.crashes != crashes;
+            if is_silent && after.replica.chosen() == learned {
+                continue;
+            }
+            let inbox = self.nodes.get(node).1.to_vec();
+            let to = self.node(local, inbox);
+            let outcome = Outcome { to, letters, votes, is_silent, crashed };
+            if !outcomes.contains(&outcome) {
+                outcomes.push(outcome);
+            }
+        }
+        let outcomes: Rc<[Outcome]> = outcomes.into();
+        self.by_node[node as usize].outcomes = Some(outcomes.clone());
+        outcomes
     }
 
-    /// Every state within reach, with the place in this list of the one before, and the last move.
-    /// Loud states are the ends.
-    fn reach(&mut self, id: LocalId, inbox: &Inbox) -> Vec<(LocalId, Option<usize>, Move)> {
-        let mut reached: Vec<(LocalId, Option<usize>, Move)> = Vec::new();
-        let mut met = HashSet::from([id]);
-        let (mut at, mut before) = (id, None);
+    /// Every inside within reach by silent moves and at most one other.
+    fn reach(&mut self, node: NodeStateId) -> Vec<Reached> {
+        let (start, inbox) = self.nodes.get(node).clone();
+        let mut reached: Vec<Reached> = Vec::new();
+        let mut met = HashSet::from([start]);
+        let (mut at, mut before) = (start, None);
         loop {
-            let letters =
-                (0..64 * INBOX_WORDS).filter(|bit| inbox[bit / 64] >> (bit % 64) & 1 == 1);
-            for letter in letters {
-                let letter = u32::try_from(letter).expect("a few letters");
-                let to = self.deliver(at, letter);
-                if met.insert(to) {
-                    reached.push((to, before, Move::Deliver(letter)));
-                }
-            }
-            for &(act, to) in self.own_moves(at).iter() {
-                if met.insert(to) {
-                    reached.push((to, before, act));
+            let deliveries = inbox.iter().map(|letter| Move::Deliver(*letter));
+            let own = self.locals.get(at).own_moves(&self.scene, self.places[start as usize]);
+            for act in deliveries.chain(own) {
+                let ran = self.run(at, act);
+                let (letters, votes) = (ran.letters.clone(), ran.votes.clone());
+                let is_loud = !letters.is_empty() || !votes.is_empty() || self.shows(at, ran.to);
+                // Two ways to one silent state are one; on loud ones something was said.
+                if is_loud || met.insert(ran.to) {
+                    let is_silent = self.reduced.by_silence && !is_loud;
+                    let local = ran.to;
+                    reached.push(Reached { local, letters, votes, is_silent, before, act });
                 }
             }
             let next = before.map_or(0, |before| before + 1);
-            let Some(place) = (next..reached.len()).find(|n| !self.is_loud(id, reached[*n].0))
-            else {
+            let Some(place) = (next..reached.len()).find(|n| reached[*n].is_silent) else {
                 return reached;
             };
-            (at, before) = (reached[place].0, Some(place));
+            (at, before) = (reached[place].local, Some(place));
         }
     }
 
-    /// A shortest way between two node states, with these letters.
-    pub fn way(&mut self, id: LocalId, inbox: &Inbox, to: LocalId) -> Vec<Move> {
-        let reached = self.reach(id, inbox);
-        let mut at = reached.iter().position(|(reached, _, _)| *reached == to);
+    /// A shortest way to an outcome.
+    pub fn way(&mut self, node: NodeStateId, outcome: &Outcome) -> Vec<Move> {
+        let to = self.nodes.get(outcome.to).0;
+        let reached = self.reach(node);
+        let same = |reached: &Reached| {
+            (reached.local, &reached.letters, &reached.votes)
+                == (to, &outcome.letters, &outcome.votes)
+        };
+        let mut at = reached.iter().position(same);
         let mut way = Vec::new();
         while let Some(place) = at {
-            way.push(reached[place].2);
-            at = reached[place].1;
+            way.push(reached[place].act);
+            at = reached[place].before;
         }
         way.reverse();
         way
     }
 
-    /// Whether anybody else, the observer of disks included, can tell these states of a node apart.
-    fn is_loud(&self, before: LocalId, after: LocalId) -> bool {
-        let (before, after) = (self.local(before), self.local(after));
-        !self.by_silence || after.differs_outside(before)
+    /// Whether an observer of disks and crashes can tell these apart.
+    fn shows(&self, before: LocalId, after: LocalId) -> bool {
+        let (before, after) = (self.locals.get(before), self.locals.get(after));
+        (&before.disk, before.crashes, &before.wrong) != (&after.disk, after.crashes, &after.wrong)
     }
 
-    /// Whether the node has crashed in between.
-    pub fn crashed(&self, before: LocalId, after: LocalId) -> bool {
-        self.local(before).crashes != self.local(after).crashes
-    }
-
-    /// Where a letter leads.
-    fn deliver(&mut self, id: LocalId, letter: u32) -> LocalId {
-        let known = self.locals[id as usize].after_letter.get(letter as usize);
-        match known {
-            Some(&next) if next != UNKNOWN => next,
-            _ => {
-                let next = self.run(id, Move::Deliver(letter));
-                let after = &mut self.locals[id as usize].after_letter;
-                let length = after.len().max(letter as usize + 1);
-                after.resize(length, UNKNOWN);
-                after[letter as usize] = next;
-                next
-            }
+    /// The node with a letter more on its way to it.
+    pub fn with_letter(&mut self, node: NodeStateId, letter: LetterId) -> NodeStateId {
+        let known = self.by_node[node as usize].with_letter.iter();
+        if let Some((_, known)) = known.into_iter().find(|(known, _)| *known == letter) {
+            return *known;
         }
+        let (local, inbox) = self.nodes.get(node).clone();
+        let mut letters = inbox.to_vec();
+        letters.push(letter);
+        let with = self.node(local, letters);
+        self.by_node[node as usize].with_letter.push((letter, with));
+        with
     }
 
-    /// Where the moves lead that need no letter.
-    fn own_moves(&mut self, id: LocalId) -> Rc<[(Move, LocalId)]> {
-        let entry = &self.locals[id as usize];
-        if let Some(known) = &entry.own_moves {
-            return known.clone();
+    fn node(&mut self, local: LocalId, mut letters: Vec<LetterId>) -> NodeStateId {
+        if self.reduced.by_forgetting {
+            letters.retain(|letter| !self.is_over(local, *letter));
         }
-        let moves = entry.local.own_moves(&self.scene, entry.place);
-        let moves: Rc<[(Move, LocalId)]> =
-            moves.into_iter().map(|act| (act, self.run(id, act))).collect();
-        self.locals[id as usize].own_moves = Some(moves.clone());
-        moves
+        letters.sort_unstable();
+        letters.dedup();
+        let node = self.nodes.number((local, letters.into()));
+        if node as usize == self.by_node.len() {
+            let mut renamed = vec![None; self.renamings.len()];
+            renamed[0] = Some(node);
+            self.by_node.push(OfNode { outcomes: None, with_letter: Vec::new(), renamed });
+        }
+        node
     }
 
-    /// The same node state and its place, had the acceptors been named otherwise.
-    pub fn rename(&mut self, id: LocalId, renaming: usize) -> (usize, LocalId) {
-        let entry = &self.locals[id as usize];
-        let to = self.renamings[renaming][entry.place];
-        let (place, origin, known) = (entry.place, entry.origin, entry.renamed[renaming]);
-        if known != UNKNOWN {
-            return (to, known);
+    fn is_over(&mut self, id: LocalId, letter: LetterId) -> bool {
+        let ran = self.run(id, Move::Deliver(letter));
+        let (place, local) = (self.places[id as usize], self.locals.get(id));
+        let (changes, speaks) = (ran.to != id, !ran.letters.is_empty());
+        let over = is_over(&self.scene, place, local, self.letters.get(letter), changes, speaks);
+        if over {
+            let after = self.locals.get(ran.to);
+            assert!(!self.shows(id, ran.to), "what is over changes no disk");
+            assert!(ran.votes.is_empty(), "what is over is voted for already");
+            assert_eq!(after.replica.chosen(), local.replica.chosen(), "what is over is known");
         }
-        let renamed = match origin {
-            None => self.start_of(to),
+        over
+    }
+
+    /// The same node state, had the acceptors been named otherwise.
+    pub fn rename(&mut self, node: NodeStateId, renaming: usize) -> NodeStateId {
+        if let Some(known) = self.by_node[node as usize].renamed[renaming] {
+            return known;
+        }
+        let (local, inbox) = self.nodes.get(node).clone();
+        let letters = inbox.iter().map(|letter| self.rename_letter(*letter, renaming)).collect();
+        let local = self.rename_local(local, renaming);
+        let renamed = self.node(local, letters);
+        self.by_node[node as usize].renamed[renaming] = Some(renamed);
+        renamed
+    }
+
+    fn rename_local(&mut self, id: LocalId, renaming: usize) -> LocalId {
+        if let Some(known) = self.renamed_locals[id as usize][renaming] {
+            return known;
+        }
+        let renamed = match self.origins[id as usize] {
+            None => self.start_of(self.renamings[renaming][self.places[id as usize]]),
             Some((before, act)) => {
-                let (_, before) = self.rename(before, renaming);
-                match act {
-                    Move::Deliver(letter) => {
-                        let letter = self.rename_letter(place, letter, renaming);
-                        self.deliver(before, letter)
-                    }
-                    _ => self.run(before, act),
-                }
+                let before = self.rename_local(before, renaming);
+                let act = match act {
+                    Move::Deliver(letter) => Move::Deliver(self.rename_letter(letter, renaming)),
+                    act => act,
+                };
+                self.run(before, act).to
             }
         };
-        self.locals[id as usize].renamed[renaming] = renamed;
-        (to, renamed)
+        self.renamed_locals[id as usize][renaming] = Some(renamed);
+        renamed
     }
 
-    fn rename_letter(&mut self, place: usize, letter: u32, renaming: usize) -> u32 {
+    fn rename_letter(&mut self, letter: LetterId, renaming: usize) -> LetterId {
         // No message names an acceptor inside; only its ends do.
-        let Letter { from, to, message } = self.letter(place, letter).clone();
+        let Letter { from, to, message } = self.letters.get(letter).clone();
         let renaming = &self.renamings[renaming];
         let from = Scene::node(renaming[Scene::place(from)]);
         let to = Scene::node(renaming[Scene::place(to)]);
-        let letter = Letter { from, to, message };
-        post(&mut self.letters, &mut self.letter_ids, letter).1
+        self.letters.number(Letter { from, to, message })
     }
 
-    fn run(&mut self, id: LocalId, act: Move) -> LocalId {
-        let entry = &self.locals[id as usize];
-        let (mut local, place) = (Local::clone(&entry.local), entry.place);
-        let (letters, ids) = (&mut self.letters, &mut self.letter_ids);
-        if let Move::Deliver(number) = act {
-            let letter = letters[place][number as usize].clone();
-            local.deliver(&self.scene, &letter, &mut |letter| post(letters, ids, letter));
-        } else {
-            local.act(&self.scene, place, act, &mut |letter| post(letters, ids, letter));
+    fn run(&mut self, id: LocalId, act: Move) -> Rc<Ran> {
+        if let Some(known) = self.ran.get(&(id, act)) {
+            return known.clone();
         }
-        self.intern(local, place, Some((id, act)))
+        let before = self.locals.get(id);
+        let (mut local, place) = (before.clone(), self.places[id as usize]);
+        let mut output = Output::default();
+        match act {
+            Move::Deliver(letter) => {
+                local.deliver(&self.scene, self.letters.get(letter), &mut output);
+            }
+            act => local.act(&self.scene, place, act, &mut output),
+        }
+        if self.scene.flaw.is_none() && fell(before, &local) {
+            local.wrong = Some(format!("acceptor {} has lost what was on its disk", place + 1));
+        }
+        let to = self.intern(local, place, Some((id, act)));
+        let mut letters: Vec<LetterId> =
+            output.letters.into_iter().map(|letter| self.letters.number(letter)).collect();
+        letters.sort_unstable();
+        letters.dedup();
+        let ran = Rc::new(Ran { to, letters, votes: output.votes });
+        self.ran.insert((id, act), ran.clone());
+        ran
     }
 
     fn intern(&mut self, local: Local, place: usize, origin: Option<(LocalId, Move)>) -> LocalId {
-        if let Some(&id) = self.ids.get(&local) {
-            return id;
+        let id = self.locals.number(local);
+        if id as usize == self.places.len() {
+            let mut renamed = vec![None; self.renamings.len()];
+            renamed[0] = Some(id);
+            self.places.push(place);
+            self.origins.push(origin);
+            self.renamed_locals.push(renamed);
         }
-        let id = LocalId::try_from(self.locals.len()).expect("far fewer than the states");
-        let mut outbox = vec![Inbox::default(); self.scene.places()];
-        for &(to, letter) in &local.sent {
-            outbox[to][letter as usize / 64] |= 1 << (letter % 64);
-        }
-        let local = Rc::new(local);
-        let mut renamed = vec![UNKNOWN; self.renamings.len()];
-        renamed[0] = id;
-        self.ids.insert(local.clone(), id);
-        let (after_letter, own_moves) = (Vec::new(), None);
-        self.locals.push(Entry { local, place, origin, outbox, after_letter, own_moves, renamed });
         id
     }
 }
 
-fn post(letters: &mut [Vec<Letter>], ids: &mut HashMap<Letter, Sent>, letter: Letter) -> Sent {
-    if let Some(&sent) = ids.get(&letter) {
-        return sent;
+/// An inside within reach, what was said and voted for last, and how it was reached: the place in
+/// the list of the one before, and the last move.
+struct Reached {
+    local: LocalId,
+    letters: Vec<LetterId>,
+    votes: Vec<Vote>,
+    is_silent: bool,
+    before: Option<usize>,
+    act: Move,
+}
+
+/// Whether a promise on disk has fallen, or a vote given way to a lower one.
+fn fell(before: &Local, after: &Local) -> bool {
+    let kept = |slot: Slot, ballot: Ballot| {
+        after.disk.votes().get(slot).is_some_and(|(after, _)| after >= ballot)
+    };
+    let mut votes = before.disk.votes().iter();
+    after.disk.promised() < before.disk.promised()
+        || !votes.all(|run| (run.first.0..run.end().0).all(|slot| kept(Slot(slot), run.ballot)))
+}
+
+/// All ways to rename acceptors, or only the one that changes nothing.
+fn renamings(scene: &Scene, by_symmetry: bool) -> Vec<Renaming> {
+    let leaders: Renaming = (0..scene.leaders).collect();
+    let mut renamings = vec![leaders];
+    for place in scene.leaders..scene.places() {
+        // Each new acceptor goes to every position among the ones before it.
+        let longer = |renaming: &Renaming| -> Vec<Renaming> {
+            let first = if by_symmetry { scene.leaders } else { renaming.len() };
+            let positions = (first..=renaming.len()).rev();
+            let put = |position| {
+                let mut longer = renaming.clone();
+                longer.insert(position, place);
+                longer
+            };
+            positions.map(put).collect()
+        };
+        renamings = renamings.iter().flat_map(longer).collect();
     }
-    let to = Scene::place(letter.to);
-    let number = u32::try_from(letters[to].len()).expect("a few letters");
-    assert!(letters[to].len() < 64 * INBOX_WORDS, "a scene is small");
-    letters[to].push(letter.clone());
-    ids.insert(letter, (to, number));
-    (to, number)
+    renamings
+}
+
+/// Things by number, in the order in which they were first met.
+struct Interned<T> {
+    all: Vec<Rc<T>>,
+    numbers: HashMap<Rc<T>, u32>,
+}
+
+impl<T: Eq + std::hash::Hash> Interned<T> {
+    fn number(&mut self, thing: T) -> u32 {
+        if let Some(&known) = self.numbers.get(&thing) {
+            return known;
+        }
+        let number = u32::try_from(self.all.len()).expect("memory ends before");
+        let thing = Rc::new(thing);
+        self.all.push(thing.clone());
+        self.numbers.insert(thing, number);
+        number
+    }
+
+    fn get(&self, number: u32) -> &T {
+        &self.all[number as usize]
+    }
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Interned<T> {
+        Interned { all: Vec::new(), numbers: HashMap::new() }
+    }
+}
+
+/// For the tests of the reductions.
+#[cfg(test)]
+impl Atlas {
+    pub fn forgotten(&mut self, node: NodeStateId) -> NodeStateId {
+        let (local, inbox) = self.nodes.get(node).clone();
+        let kept = inbox.iter().copied().filter(|letter| !self.is_over(local, *letter));
+        let kept = kept.collect();
+        self.node(local, kept)
+    }
+
+    pub fn view(&self, node: NodeStateId) -> String {
+        let (local, inbox) = self.nodes.get(node);
+        let local = self.locals.get(*local);
+        let mut letters: Vec<String> =
+            inbox.iter().map(|letter| format!("{:?}", self.letter(*letter))).collect();
+        letters.sort();
+        format!("{:?} {} {letters:?}", local.disk, local.crashes)
+    }
 }

@@ -3,103 +3,168 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use paxos::{Ballot, Configuration, Phase2, Slot, Value, Voters};
+use paxos::{Ballot, Slot, Value};
 
-use super::atlas::{Atlas, LocalId};
+use super::atlas::{Atlas, NodeStateId, Vote};
 use super::scene::Scene;
 
-type Chosen = BTreeMap<Slot, Value>;
+/// The number of what the observer knows.
+pub type KnownId = u32;
 
-/// The observer. Remembers what it has judged, for the parts of a state repeat.
+/// The number of a value that was voted for.
+type ValueId = usize;
+
+/// What the observer knows: a part of the state of the world.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Known {
+    chosen: BTreeMap<Slot, ValueId>,
+    /// Acceptors by their place among themselves, one bit each.
+    votes: BTreeMap<(Slot, Ballot, ValueId), u8>,
+}
+
+/// The observer.
 pub struct Judge {
-    configuration: Configuration,
-    leaders: usize,
-    /// By the acceptors' node states: what is chosen, as a number.
-    verdicts: HashMap<Vec<LocalId>, u32>,
-    chosen: Vec<Chosen>,
-    fine: HashSet<(u32, LocalId)>,
+    scene: Scene,
+    forgets: bool,
+    values: Vec<Value>,
+    all: Vec<Known>,
+    numbers: HashMap<Known, KnownId>,
+    renamed: HashMap<(KnownId, usize), KnownId>,
+    fine: HashSet<(KnownId, NodeStateId)>,
 }
 
 impl Judge {
-    pub fn new(scene: &Scene) -> Judge {
+    /// An observer that has seen nothing. One that `forgets` keeps no vote that can make no
+    /// difference any more.
+    pub fn new(scene: &Scene, forgets: bool) -> Judge {
         Judge {
-            configuration: scene.configuration(scene.quorums),
-            leaders: scene.leaders,
-            verdicts: HashMap::new(),
-            chosen: Vec::new(),
+            scene: *scene,
+            forgets,
+            values: Vec::new(),
+            all: Vec::new(),
+            numbers: HashMap::new(),
+            renamed: HashMap::new(),
             fine: HashSet::new(),
         }
     }
 
-    /// Whether the state is as promised; says what is wrong if not.
-    pub fn look(&mut self, atlas: &Atlas, state: &[LocalId]) -> Result<(), String> {
-        let (leaders, acceptors) = state.split_at(self.leaders);
-        let verdict = match self.verdicts.get(acceptors) {
-            Some(&verdict) => verdict,
-            None => self.count(atlas, acceptors)?,
-        };
-        for &leader in leaders {
-            if !self.fine.contains(&(verdict, leader)) {
-                self.learned(atlas, verdict, leader)?;
-                self.fine.insert((verdict, leader));
+    /// What there is to know at the start.
+    pub fn start(&mut self, atlas: &Atlas, nodes: &[NodeStateId]) -> KnownId {
+        let mut known = Known::default();
+        for (place, node) in (self.scene.leaders..).zip(&nodes[self.scene.leaders..]) {
+            for run in atlas.local(*node).disk.votes().iter() {
+                for (slot, value) in (run.first.0..).zip(run.values.iter()) {
+                    self.count(&mut known, place, &(Slot(slot), run.ballot, value.clone()));
+                }
             }
+        }
+        self.settle(atlas, nodes, &mut known).expect("a start without votes that differ");
+        self.number(known)
+    }
+
+    /// The node at `place` has moved, and its disk holds these new votes.
+    pub fn see(
+        &mut self,
+        atlas: &Atlas,
+        nodes: &[NodeStateId],
+        known: KnownId,
+        place: usize,
+        votes: &[Vote],
+    ) -> Result<KnownId, String> {
+        let before = &self.all[known as usize];
+        if self.scene.is_leader(place) || votes.is_empty() && before.votes.is_empty() {
+            return Ok(known);
+        }
+        let before = before.clone();
+        let mut after = before.clone();
+        for vote in votes {
+            self.count(&mut after, place, vote);
+        }
+        self.settle(atlas, nodes, &mut after)?;
+        if after == before { Ok(known) } else { Ok(self.number(after)) }
+    }
+
+    fn count(&mut self, known: &mut Known, place: usize, (slot, ballot, value): &Vote) {
+        let value = self.values.iter().position(|seen| seen == value).unwrap_or_else(|| {
+            self.values.push(value.clone());
+            self.values.len() - 1
+        });
+        *known.votes.entry((*slot, *ballot, value)).or_insert(0) |=
+            1 << (place - self.scene.leaders);
+    }
+
+    fn settle(
+        &self,
+        atlas: &Atlas,
+        nodes: &[NodeStateId],
+        known: &mut Known,
+    ) -> Result<(), String> {
+        let quorum = u32::try_from(self.scene.quorums.1).expect("a few acceptors");
+        for ((slot, ballot, value), voters) in &known.votes {
+            if voters.count_ones() < quorum {
+                continue;
+            }
+            let first = known.chosen.entry(*slot).or_insert(*value);
+            if first != value {
+                let (first, value) = (name(&self.values[*first]), name(&self.values[*value]));
+                return Err(format!("slot {slot}: {first} is chosen, and {value} at {ballot}"));
+            }
+        }
+        if self.forgets {
+            self.forget(atlas, nodes, known);
         }
         Ok(())
     }
 
-    fn count(&mut self, atlas: &Atlas, acceptors: &[LocalId]) -> Result<u32, String> {
-        let mut votes: Vec<(Slot, Ballot, &Value, Voters<Phase2>)> = Vec::new();
-        for &acceptor in acceptors {
-            let local = atlas.local(acceptor);
-            local.wrong.clone().map_or(Ok(()), Err)?;
-            let me = local.replica.config().node;
-            let all =
-                local.voted.iter().flat_map(|(at, values)| values.iter().map(move |v| (at, v)));
-            for (&(slot, ballot), value) in all {
-                let same = |vote: &&mut (Slot, Ballot, &Value, Voters<Phase2>)| {
-                    (vote.0, vote.1, vote.2) == (slot, ballot, value)
-                };
-                if let Some(vote) = votes.iter_mut().find(same) {
-                    self.configuration.count(&mut vote.3, me);
-                } else {
-                    let mut voters = Voters::default();
-                    self.configuration.count(&mut voters, me);
-                    votes.push((slot, ballot, value, voters));
-                }
-            }
-        }
-        let mut chosen = Chosen::new();
-        for (slot, ballot, value, voters) in votes {
-            if !self.configuration.is_quorum(voters) {
-                continue;
-            }
-            let first = chosen.entry(slot).or_insert_with(|| value.clone());
-            if first != value {
-                let (first, value) = (name(first), name(value));
-                return Err(format!("slot {slot}: {first} is chosen, and {value} at {ballot}"));
-            }
-        }
-        let known = self.chosen.iter().position(|other| *other == chosen);
-        let place = known.unwrap_or_else(|| {
-            self.chosen.push(chosen);
-            self.chosen.len() - 1
+    /// More votes for what is chosen say nothing new. And an acceptor that has promised a higher
+    /// ballot votes no more at this one, so it may be that a quorum never will.
+    fn forget(&self, atlas: &Atlas, nodes: &[NodeStateId], known: &mut Known) {
+        let Known { chosen, votes } = known;
+        votes.retain(|(slot, ballot, value), voters| {
+            let may_vote = |place: &usize| {
+                let promised = atlas.local(nodes[*place]).disk.promised();
+                *voters >> (place - self.scene.leaders) & 1 == 1 || promised <= *ballot
+            };
+            let may = (self.scene.leaders..self.scene.places()).filter(may_vote).count();
+            chosen.get(slot) != Some(value) && may >= self.scene.quorums.1
         });
-        let verdict = u32::try_from(place).expect("a few histories");
-        self.verdicts.insert(acceptors.to_vec(), verdict);
-        Ok(verdict)
     }
 
-    fn learned(&self, atlas: &Atlas, verdict: u32, leader: LocalId) -> Result<(), String> {
-        let local = atlas.local(leader);
+    /// The same knowledge, had the acceptors been named otherwise.
+    pub fn rename(&mut self, atlas: &Atlas, known: KnownId, renaming: usize) -> KnownId {
+        if let Some(&renamed) = self.renamed.get(&(known, renaming)) {
+            return renamed;
+        }
+        let Known { chosen, votes } = &self.all[known as usize];
+        let leaders = self.scene.leaders;
+        let rename = |voters: u8| {
+            let places = leaders..self.scene.places();
+            let voters = places.filter(|place| voters >> (place - leaders) & 1 == 1);
+            let renamed = voters.map(|place| atlas.renaming(renaming)[place]);
+            renamed.fold(0, |all, place| all | 1 << (place - leaders))
+        };
+        let votes = votes.iter().map(|(vote, voters)| (*vote, rename(*voters))).collect();
+        let renamed = self.number(Known { chosen: chosen.clone(), votes });
+        self.renamed.insert((known, renaming), renamed);
+        renamed
+    }
+
+    /// Whether a node is as promised; says what is wrong if not.
+    pub fn look(&mut self, atlas: &Atlas, known: KnownId, node: NodeStateId) -> Result<(), String> {
+        if self.fine.contains(&(known, node)) {
+            return Ok(());
+        }
+        let local = atlas.local(node);
         local.wrong.clone().map_or(Ok(()), Err)?;
         let me = local.replica.config().node;
-        let chosen = &self.chosen[verdict as usize];
+        let chosen = &self.all[known as usize].chosen;
         let mut slot = Slot::FIRST;
         while slot < local.replica.chosen() {
             let values = local.replica.read(slot, 0);
             let value = values.first().expect("a prefix has its values");
-            if chosen.get(&slot) != Some(value) {
-                let there = chosen.get(&slot).map_or("nothing".to_string(), name);
+            let there = chosen.get(&slot).map(|value| &self.values[*value]);
+            if there != Some(value) {
+                let there = there.map_or("nothing".to_string(), name);
                 let value = name(value);
                 return Err(format!(
                     "leader {me} learned {value} in slot {slot}; {there} is chosen"
@@ -107,7 +172,18 @@ impl Judge {
             }
             slot = slot.plus(1);
         }
+        self.fine.insert((known, node));
         Ok(())
+    }
+
+    fn number(&mut self, known: Known) -> KnownId {
+        if let Some(&number) = self.numbers.get(&known) {
+            return number;
+        }
+        let number = KnownId::try_from(self.all.len()).expect("memory ends before");
+        self.all.push(known.clone());
+        self.numbers.insert(known, number);
+        number
     }
 }
 
@@ -117,5 +193,23 @@ pub fn name(value: &Value) -> String {
         Value::Noop => "a no-op".into(),
         Value::LeaderStart => "a leader's start".into(),
         Value::Command(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// For the tests of the reductions.
+#[cfg(test)]
+impl Judge {
+    pub fn forgotten(&mut self, atlas: &Atlas, nodes: &[NodeStateId], known: KnownId) -> KnownId {
+        let mut known = self.all[known as usize].clone();
+        self.forget(atlas, nodes, &mut known);
+        self.number(known)
+    }
+
+    pub fn view(&self, known: KnownId) -> String {
+        let Known { chosen, votes } = &self.all[known as usize];
+        let value = |value: &ValueId| name(&self.values[*value]);
+        let chosen: Vec<_> = chosen.iter().map(|(slot, v)| (slot, value(v))).collect();
+        let votes: Vec<_> = votes.iter().map(|((s, b, v), all)| (s, b, value(v), all)).collect();
+        format!("{chosen:?} {votes:?}")
     }
 }

@@ -1,9 +1,9 @@
-//! One node with everything that belongs to it: replica, disk, and all that it has ever sent.
+//! One node with everything that belongs to it: replica, disk, what is on its way there.
 //!
-//! The state of a world is nothing but these, so what a node has sent is kept with the sender, and
-//! what it has voted for with the voter, for ever: the observer judges by it.
+//! What it sends and what it votes for are told to whoever moves it, and not kept here.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use paxos::acceptor::Acceptor;
 use paxos::{
@@ -21,9 +21,6 @@ pub struct Letter {
     pub message: Message,
 }
 
-/// A sent message, by the place of its receiver and its number among the letters to it.
-pub type Sent = (usize, u32);
-
 /// What a node may do, or have done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Move {
@@ -33,10 +30,18 @@ pub enum Move {
     Campaign,
     /// It misses something.
     Fetch,
-    /// The oldest write that is not yet on disk gets there.
+    /// What it has written gets on disk.
     Sync,
     /// It crashes, and starts again.
     Crash,
+}
+
+/// What others can notice of a move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    pub letters: Vec<Letter>,
+    /// Votes that are on disk now.
+    pub votes: Vec<(Slot, Ballot, Value)>,
 }
 
 /// A node.
@@ -44,16 +49,15 @@ pub enum Move {
 pub struct Local {
     pub replica: Replica,
     /// What the disk holds, as a fold of its records.
-    disk: Acceptor,
-    /// Written and not yet synced, oldest first.
+    pub disk: Acceptor,
+    /// Written and not yet synced, oldest first; each holds records.
     unsynced: VecDeque<Write>,
-    pub sent: BTreeSet<Sent>,
-    /// Every vote that was ever on this disk, in the order of slots and ballots.
-    pub voted: BTreeMap<(Slot, Ballot), Vec<Value>>,
     /// Used by a learner that believes watermarks, and empty for all others.
     seen: BTreeMap<Slot, Value>,
     pub crashes: u8,
     campaigns: u8,
+    /// The ballot of the last campaign.
+    campaigned: Ballot,
     /// Whether clients have given this life its values.
     was_asked: bool,
     /// What this node itself has noticed to be wrong.
@@ -61,7 +65,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// A node at the start of the world.
+    /// A node that has just been put up.
     pub fn new(scene: &Scene, place: usize) -> Local {
         let mut replica = Replica::recover(scene.config(place, 0), [], Instant(0), 0);
         replica.forget_time();
@@ -69,11 +73,10 @@ impl Local {
             replica,
             disk: Acceptor::default(),
             unsynced: VecDeque::new(),
-            sent: BTreeSet::new(),
-            voted: BTreeMap::new(),
             seen: BTreeMap::new(),
             crashes: 0,
             campaigns: 0,
+            campaigned: Ballot::NONE,
             was_asked: false,
             wrong: None,
         }
@@ -83,7 +86,7 @@ impl Local {
     pub fn own_moves(&self, scene: &Scene, place: usize) -> Vec<Move> {
         let mut moves = Vec::new();
         if scene.is_leader(place) {
-            if self.campaigns < scene.campaigns[place] && self.replica.part() != Part::Leading {
+            if self.campaigns < scene.campaigns[place] {
                 moves.push(Move::Campaign);
             }
             if scene.fetches {
@@ -104,12 +107,15 @@ impl Local {
     }
 
     /// A letter arrives.
-    pub fn deliver(
-        &mut self,
-        scene: &Scene,
-        letter: &Letter,
-        post: &mut dyn FnMut(Letter) -> Sent,
-    ) {
+    pub fn deliver(&mut self, scene: &Scene, letter: &Letter, output: &mut Output) {
+        if let Message::Accepted { ballot, .. } = letter.message
+            && !scene.values_spread()
+            && (self.replica.part(), self.replica.ballot()) != (Part::Leading, Some(ballot))
+        {
+            // Lost. Only a learner counts votes at a ballot that it does not lead, and it will
+            // never see what they are for.
+            return;
+        }
         let before = self.replica.clone();
         let mut effects = Effects::default();
         let Letter { from, message, .. } = letter.clone();
@@ -130,7 +136,7 @@ impl Local {
             }
             _ => {}
         }
-        self.absorb(scene, effects, post);
+        self.absorb(scene, effects, output);
     }
 
     fn believe(&mut self, from: NodeId, chosen: Slot, effects: &mut Effects) {
@@ -144,101 +150,112 @@ impl Local {
     }
 
     /// Anything but a delivery.
-    pub fn act(
-        &mut self,
-        scene: &Scene,
-        place: usize,
-        act: Move,
-        post: &mut dyn FnMut(Letter) -> Sent,
-    ) {
+    pub fn act(&mut self, scene: &Scene, place: usize, act: Move, output: &mut Output) {
         let mut effects = Effects::default();
         match act {
             Move::Deliver(_) => unreachable!("a delivery has a letter"),
-            Move::Campaign => {
-                self.replica.campaign_without_time(&mut effects);
-                self.campaigns += 1;
-                if !self.was_asked {
-                    self.was_asked = true;
-                    let commands = scene.commands(place, self.crashes);
-                    self.step(Input::Propose(commands), &mut effects);
-                }
-            }
+            Move::Campaign => self.campaign(scene, place, &mut effects),
             Move::Fetch => self.replica.fetch_without_time(&mut effects),
-            Move::Sync => self.sync(scene, post),
+            Move::Sync => self.sync(scene, output),
             Move::Crash => self.crash(scene, place),
         }
-        self.absorb(scene, effects, post);
+        self.absorb(scene, effects, output);
     }
-    /// Whether anybody but the node itself can tell, now or after a crash.
-    pub fn differs_outside(&self, before: &Local) -> bool {
-        self.sent != before.sent
-            || self.disk != before.disk
-            || self.voted != before.voted
-            || self.crashes != before.crashes
-            || self.wrong != before.wrong
+
+    fn campaign(&mut self, scene: &Scene, place: usize, effects: &mut Effects) {
+        self.replica.campaign_without_time(effects);
+        self.campaigns += 1;
+        let ballot = self.replica.ballot().unwrap_or(Ballot::NONE);
+        if ballot <= self.campaigned && scene.flaw.is_none() {
+            let me = self.replica.config().node;
+            self.wrong = Some(format!("leader {me} campaigns with a ballot that it has used"));
+        }
+        self.campaigned = ballot;
+        if !self.was_asked {
+            self.was_asked = true;
+            let commands = scene.commands(place, self.crashes);
+            self.step(Input::Propose(commands), effects);
+        }
     }
 
     fn step(&mut self, input: Input, effects: &mut Effects) {
         self.replica.step(Instant(0), input, effects);
     }
 
-    fn absorb(&mut self, scene: &Scene, effects: Effects, post: &mut dyn FnMut(Letter) -> Sent) {
+    fn absorb(&mut self, scene: &Scene, effects: Effects, output: &mut Output) {
         self.replica.forget_time();
         let me = self.replica.config().node;
         for event in &effects.events {
-            if let Event::Conflict { .. } | Event::Declined { .. } = event {
+            let is_wrong = match event {
+                Event::Conflict { .. } => true,
+                // An acceptor that has voted notices a ballot's second value; others do not.
+                Event::Declined { .. } => scene.flaw != Some(Flaw::RepeatsIncarnation),
+                _ => false,
+            };
+            if is_wrong {
                 self.wrong = Some(format!("node {me} has noticed {event:?}"));
             }
         }
-        self.send(scene, effects.send, post);
+        let said = output.letters.len();
+        self.send(scene, effects.send, output);
         let mut write = effects.write;
         if scene.flaw == Some(Flaw::SendsBeforeSync) {
-            self.send(scene, std::mem::take(&mut write.then_send), post);
+            self.send(scene, mem::take(&mut write.then_send), output);
         }
-        if !write.is_empty() {
-            self.unsynced.push_back(write);
-        }
-        if !scene.disks_lag() {
-            self.sync(scene, post);
+        let leaves_early = scene.rejects || output.letters.len() > said;
+        self.write(scene, write, output);
+        // Where nothing leaves before a sync, a write that a crash loses is a letter that has not
+        // arrived.
+        if !scene.disks_lag() || !leaves_early {
+            self.sync(scene, output);
         }
     }
 
-    fn send(
-        &mut self,
-        scene: &Scene,
-        envelopes: Vec<Envelope>,
-        post: &mut dyn FnMut(Letter) -> Sent,
-    ) {
+    /// Puts a write into the queue. One without records goes with the one before: it may leave
+    /// when that is on disk, and can be delivered as late as one likes.
+    fn write(&mut self, scene: &Scene, write: Write, output: &mut Output) {
+        if !write.records.is_empty() {
+            self.unsynced.push_back(write);
+        } else if let Some(last) = self.unsynced.back_mut() {
+            for envelope in write.then_send {
+                if !last.then_send.contains(&envelope) {
+                    last.then_send.push(envelope);
+                }
+            }
+        } else {
+            self.send(scene, write.then_send, output);
+        }
+    }
+
+    fn send(&self, scene: &Scene, envelopes: Vec<Envelope>, output: &mut Output) {
         let from = self.replica.config().node;
         for Envelope { to, mut message } in envelopes {
-            let carried = scene.carries(message.kind(), Scene::place(to));
             if let (Some(Flaw::HidesVotes), Message::Promise { page, .. }) =
                 (scene.flaw, &mut message)
             {
                 *page = Page { votes: Vec::new(), ..page.clone() };
             }
-            if carried {
-                self.sent.insert(post(Letter { from, to, message }));
+            if scene.carries(&message, Scene::place(to)) {
+                output.letters.push(Letter { from, to, message });
             }
         }
     }
 
-    fn sync(&mut self, scene: &Scene, post: &mut dyn FnMut(Letter) -> Sent) {
-        let Some(write) = self.unsynced.pop_front() else {
-            return;
-        };
-        for record in &write.records {
-            self.disk.apply(record);
-            if let Record::Accepted(run) = record {
-                for (slot, value) in (run.first.0..).map(Slot).zip(run.values.iter()) {
-                    let voted = self.voted.entry((slot, run.ballot)).or_default();
-                    if !voted.contains(value) {
-                        voted.push(value.clone());
-                    }
+    /// All that was written gets on disk. That a part of it does is no other case: a sync changes
+    /// nothing that the deliveries after it look at, so it could as well have come before them.
+    fn sync(&mut self, scene: &Scene, output: &mut Output) {
+        for write in mem::take(&mut self.unsynced) {
+            for record in &write.records {
+                self.disk.apply(record);
+                if let Record::Accepted(run) = record {
+                    let slots = (run.first.0..).map(Slot);
+                    let votes = slots.zip(run.values.iter());
+                    let votes = votes.map(|(slot, value)| (slot, run.ballot, value.clone()));
+                    output.votes.extend(votes);
                 }
             }
+            self.send(scene, write.then_send, output);
         }
-        self.send(scene, write.then_send, post);
         self.check_disk(scene);
     }
 

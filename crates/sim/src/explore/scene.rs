@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use paxos::{
     Announce, ClusterId, Command, Config, Configuration, DiskId, Incarnation, Kind, Limits, Member,
-    NodeId, Roles, Timing,
+    Message, NodeId, Roles, Timing,
 };
 
 /// A small world: leaders first, then acceptors; nobody has both roles.
@@ -19,11 +19,16 @@ pub struct Scene {
     pub acceptors: usize,
     /// Sizes of both quorums.
     pub quorums: (usize, usize),
-    /// How often each leader may campaign, over all of its lives.
+    /// How often each leader may campaign, over all of its lives; also while it leads.
     pub campaigns: &'static [u8],
     /// Clients' values that each leader is given when a life's first campaign starts. Each is
     /// proposed in a slot of its own, above the leader's start.
     pub values: &'static [u8],
+    /// Whether the first leader has led from the beginning, with one of its campaigns: everybody
+    /// knows its start to be chosen in slot 0, and its values are on their way.
+    pub settled: bool,
+    /// What leaders propose from this slot on is lost.
+    pub slots: u64,
     /// Whether a rejection may arrive. It teaches rounds and ends reigns; safety does not need it.
     pub rejects: bool,
     /// How often acceptors may crash, all together. Without crashes a disk is instant, for nobody
@@ -40,8 +45,7 @@ pub struct Scene {
     pub flaw: Option<Flaw>,
 }
 
-/// A broken composition, or a driver that breaks its contract. Tests show which of them the search
-/// finds out; `docs/testing.md` names those that it has not been shown to.
+/// A broken composition, or a driver that breaks its contract. The search finds out each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flaw {
     /// An acceptor says that it promises, and does not remember.
@@ -60,7 +64,7 @@ pub enum Flaw {
     QuorumsApart,
 }
 
-/// Leaders and acceptors of a scene, at most: a state must fit into 128 bits.
+/// Leaders and acceptors of a scene, at most: a state fits into 128 bits.
 pub const PLACES_MAX: usize = 6;
 
 impl Scene {
@@ -73,6 +77,8 @@ impl Scene {
         quorums: (2, 2),
         campaigns: &[1, 1],
         values: &[1, 1],
+        settled: false,
+        slots: 2,
         rejects: true,
         acceptor_crashes: 0,
         leader_crashes: 0,
@@ -105,8 +111,13 @@ impl Scene {
     }
 
     /// Whether such a message may ever arrive. What may not is lost, which a network may do.
-    pub(super) fn carries(&self, kind: Kind, to: usize) -> bool {
-        match kind {
+    pub(super) fn carries(&self, message: &Message, to: usize) -> bool {
+        if let Message::Accept { run, .. } = message
+            && run.end().0 > self.slots
+        {
+            return false;
+        }
+        match message.kind() {
             Kind::Prepare | Kind::Promise | Kind::Accepted => true,
             Kind::Reject => self.rejects,
             Kind::Accept => !self.is_leader(to) || self.following.is_some(),
@@ -114,6 +125,11 @@ impl Scene {
             Kind::Fetch | Kind::Learned | Kind::Votes => self.fetches,
             Kind::Heartbeat | Kind::HeartbeatReply | Kind::Probe | Kind::ProbeReply => false,
         }
+    }
+
+    /// Whether anybody but a value's own leader ever hears of values.
+    pub(super) fn values_spread(&self) -> bool {
+        self.following.is_some() || self.fetches
     }
 
     /// What the observer believes, whatever a node was told.

@@ -32,7 +32,7 @@ fn sentence(scene: &Scene, step: &Step) -> String {
         (Move::Deliver(_), None) => unreachable!("a delivery has a letter"),
         (Move::Campaign, _) => format!("{me} campaigns."),
         (Move::Fetch, _) => format!("{me} asks everyone for what it does not know."),
-        (Move::Sync, _) => format!("{me} gets its oldest write on disk."),
+        (Move::Sync, _) => format!("{me} gets on disk what it has written."),
         (Move::Crash, _) => format!("{me} crashes and starts again."),
     }
 }
