@@ -30,6 +30,7 @@ mod recording;
 mod shrink;
 mod traced;
 mod ancestor;
+mod script;
 pub mod links;
 pub mod explore;
 
@@ -37,6 +38,7 @@ pub use ancestor::{AncestorRow, ancestor_table};
 pub use broken::Broken;
 pub use faults::{DiskSpeed, Faults, Weather};
 pub use recording::{Happened, What};
+pub use script::{Difference, Played, Scenario, ScriptError, play, scenarios};
 pub use shape::Shape;
 pub use shrink::{Shrunk, shrink};
 pub use traced::{Origin, trace_header, write_trace};

@@ -1,0 +1,271 @@
+//! The commands of a story, from their words.
+//!
+//! ```text
+//!   cluster 2 leaders 3 acceptors 1 learners 3 nodes    who takes part; `nodes` lead and remember
+//!       quorums 2 2 | announce leader | window 4 | queue 2 | value 40 | page 200 | run 2 | ahead 4
+//!   campaign L1                    time passes for L1 alone until it has probed and prepares
+//!   append a b to L1 as c1#1       one client, one request; `append 9 values to L1` makes v1..v9
+//!   deliver [reversed] [copies of] WHICH    what is in flight arrives; copies stay in flight
+//!   drop WHICH | hold WHICH | release       WHICH: see selector.rs; held is what `settle` leaves
+//!   settle                         everything in flight arrives, and what follows; time stands
+//!   run 300ms                      time passes for all; the network works, heartbeats included
+//!   wait L1 A1 30ms                time passes, these timers fire, nothing arrives
+//!   cut L1 <-> A1 A2 | cut L1 -> A1 | heal L1 <-> A1 | heal
+//!   heartbeats travel | heartbeats stay     one by one, too; otherwise only while time passes
+//!   fail A1 | recover A1           deaf and dumb with its memory, and back
+//!   crash A1 | crash A1 keeping its write | restart A1 | restart L1 with lower bits
+//!   stall A1 | resume A1 | break A1         nothing gets durable; the next sync fails
+//!   damage A1 lost | swapped | rot 2        the disk of a node that is down; 2 counts its writes
+//!   show | show histories | show network
+//!   quiet COMMAND                  without output; the watchers look on all the same
+//! ```
+
+use std::time::Duration;
+
+use paxos::{Announce, Limits, NodeId};
+
+use super::selector::Selector;
+use super::stage::{Asked, Done, Harm, Stage};
+use super::words::Names;
+use crate::shape::Shape;
+
+/// One thing that a story does.
+#[derive(Debug)]
+pub enum Command {
+    Campaign(NodeId),
+    Append { asked: Asked, texts: Vec<String> },
+    Deliver { which: Selector, reversed: bool, repeats: bool },
+    Drop(Selector),
+    Hold(Selector),
+    Release,
+    Settle,
+    Run(Duration),
+    Wait(Vec<NodeId>, Duration),
+    Link { from: Vec<NodeId>, to: Vec<NodeId>, both_ways: bool, carries: bool },
+    Heal,
+    Heartbeats(bool),
+    Fail(Vec<NodeId>),
+    Recover(Vec<NodeId>),
+    Crash { node: NodeId, keeps: bool },
+    Restart { node: NodeId, lower: bool },
+    Stall(Vec<NodeId>),
+    Resume(Vec<NodeId>),
+    Break(NodeId),
+    Damage(NodeId, Harm),
+    Show,
+    ShowHistories,
+    ShowNetwork,
+}
+
+/// More values than this are not made at once.
+const VALUES_MAX: usize = 1000;
+
+impl Command {
+    /// Reads a command's words.
+    pub fn parse(words: &[&str], names: &Names) -> Result<Command, String> {
+        let node = |name: &str| names.find(name).ok_or(format!("{name} is no node"));
+        let nodes = |list: &[&str]| -> Result<Vec<NodeId>, String> {
+            if list.is_empty() {
+                return Err("which node?".into());
+            }
+            list.iter().map(|name| node(name)).collect()
+        };
+        let which = |list: &[&str]| Selector::parse(list, names);
+        Ok(match words {
+            ["campaign", name] => {
+                let node = node(name)?;
+                if name.starts_with(['A', 'F']) {
+                    return Err(format!("{name} does not lead"));
+                }
+                Command::Campaign(node)
+            }
+            ["append", rest @ ..] => append(rest, names)?,
+            ["deliver", "reversed", rest @ ..] => {
+                Command::Deliver { which: which(rest)?, reversed: true, repeats: false }
+            }
+            ["deliver", "copies", "of", rest @ ..] => {
+                Command::Deliver { which: which(rest)?, reversed: false, repeats: true }
+            }
+            ["deliver", rest @ ..] => {
+                Command::Deliver { which: which(rest)?, reversed: false, repeats: false }
+            }
+            ["drop", rest @ ..] => Command::Drop(which(rest)?),
+            ["hold", rest @ ..] => Command::Hold(which(rest)?),
+            ["release"] => Command::Release,
+            ["settle"] => Command::Settle,
+            ["run", time, ..] => Command::Run(span(time)?),
+            ["wait", list @ .., time] => Command::Wait(nodes(list)?, span(time)?),
+            ["heal"] => Command::Heal,
+            [verb @ ("cut" | "heal"), rest @ ..] => {
+                let arrow = rest.iter().position(|word| ["->", "<->"].contains(word));
+                let arrow = arrow.ok_or("between whom? `cut L1 <-> A1` or `cut L1 -> A1`")?;
+                Command::Link {
+                    from: nodes(&rest[..arrow])?,
+                    to: nodes(&rest[arrow + 1..])?,
+                    both_ways: rest[arrow] == "<->",
+                    carries: *verb == "heal",
+                }
+            }
+            ["heartbeats", "travel"] => Command::Heartbeats(true),
+            ["heartbeats", "stay"] => Command::Heartbeats(false),
+            ["fail", list @ ..] => Command::Fail(nodes(list)?),
+            ["recover", list @ ..] => Command::Recover(nodes(list)?),
+            ["crash", name] => Command::Crash { node: node(name)?, keeps: false },
+            ["crash", name, "keeping", "its", "write"] => {
+                Command::Crash { node: node(name)?, keeps: true }
+            }
+            ["restart", name] => Command::Restart { node: node(name)?, lower: false },
+            ["restart", name, "with", "lower", "bits"] => {
+                Command::Restart { node: node(name)?, lower: true }
+            }
+            ["stall", list @ ..] => Command::Stall(nodes(list)?),
+            ["resume", list @ ..] => Command::Resume(nodes(list)?),
+            ["break", name] => Command::Break(node(name)?),
+            ["damage", name, "lost"] => Command::Damage(node(name)?, Harm::Lost),
+            ["damage", name, "swapped"] => Command::Damage(node(name)?, Harm::Swapped),
+            ["damage", name, "rot", write] => {
+                Command::Damage(node(name)?, Harm::Rot(number(write)?))
+            }
+            ["show"] => Command::Show,
+            ["show", "histories"] => Command::ShowHistories,
+            ["show", "network"] => Command::ShowNetwork,
+            [verb, ..] => return Err(format!("`{verb}` is no command")),
+            [] => return Err("a command is missing".into()),
+        })
+    }
+
+    /// Does it.
+    pub fn perform(self, stage: &mut Stage) -> Done {
+        match self {
+            Command::Campaign(node) => stage.campaign(node)?,
+            Command::Append { asked, texts } => stage.append(asked, &texts)?,
+            Command::Deliver { which, reversed, repeats } => {
+                stage.deliver(&which, reversed, repeats)?;
+            }
+            Command::Drop(which) => stage.drop(&which),
+            Command::Hold(which) => stage.hold(which),
+            Command::Release => stage.release(),
+            Command::Settle => stage.settle()?,
+            Command::Run(span) => stage.run(span)?,
+            Command::Wait(nodes, span) => stage.wait(&nodes, span)?,
+            Command::Link { from, to, both_ways, carries } => {
+                stage.link(&from, &to, both_ways, carries);
+            }
+            Command::Heal => stage.heal(),
+            Command::Heartbeats(travel) => stage.carry_heartbeats(travel),
+            Command::Fail(nodes) => nodes.into_iter().for_each(|node| stage.fail(node)),
+            Command::Recover(nodes) => nodes.into_iter().for_each(|node| stage.recover(node)),
+            Command::Crash { node, keeps } => stage.crash(node, keeps)?,
+            Command::Restart { node, lower } => stage.restart(node, lower)?,
+            Command::Stall(nodes) => nodes.into_iter().for_each(|node| stage.stall(node)),
+            Command::Resume(nodes) => {
+                nodes.into_iter().try_for_each(|node| stage.resume(node))?;
+            }
+            Command::Break(node) => stage.break_sync(node),
+            Command::Damage(node, harm) => stage.damage(node, harm)?,
+            Command::Show => stage.show(),
+            Command::ShowHistories => stage.show_histories(),
+            Command::ShowNetwork => stage.show_network(),
+        }
+        Ok(())
+    }
+}
+
+/// A stage from the words after `cluster`.
+pub fn cluster(words: &[&str]) -> Result<Stage, String> {
+    let mut shape =
+        Shape { all_in_one: 0, leaders: 0, acceptors: 0, learners: 0, quorums: None, failed: 0 };
+    let (mut limits, mut announce) = (Limits::default(), Announce::default());
+    let mut rest = words;
+    while !rest.is_empty() {
+        rest = match rest {
+            ["announce", "leader", rest @ ..] => {
+                announce = Announce::LeaderOnly;
+                rest
+            }
+            ["quorums", phase1, phase2, rest @ ..] => {
+                shape.quorums = Some((number(phase1)?, number(phase2)?));
+                rest
+            }
+            [count, "leaders", rest @ ..] => {
+                shape.leaders = number(count)?;
+                rest
+            }
+            [count, "acceptors", rest @ ..] => {
+                shape.acceptors = number(count)?;
+                rest
+            }
+            [count, "learners", rest @ ..] => {
+                shape.learners = number(count)?;
+                rest
+            }
+            [count, "nodes", rest @ ..] => {
+                shape.all_in_one = number(count)?;
+                rest
+            }
+            [name, size, rest @ ..] => {
+                limit(&mut limits, name, size)?;
+                rest
+            }
+            [word] => return Err(format!("`{word}` says nothing about a cluster")),
+            [] => rest,
+        };
+    }
+    let refused = |error| format!("no such cluster: {error:?}");
+    Ok(Stage::new(shape.configuration().map_err(refused)?, limits, announce))
+}
+
+fn limit(limits: &mut Limits, name: &str, size: &str) -> Result<(), String> {
+    match name {
+        "window" => limits.slots_in_flight_max = number(size)?,
+        "flight" => limits.bytes_in_flight_max = number(size)?,
+        "queue" => limits.queue_values_max = number(size)?,
+        "value" => limits.value_bytes_max = number(size)?,
+        "page" => limits.run_bytes_max = number(size)?,
+        "run" => limits.run_slots_max = number(size)?,
+        "ahead" => limits.ahead_slots_max = number(size)?,
+        _ => return Err(format!("`{name}` says nothing about a cluster")),
+    }
+    Ok(())
+}
+
+/// `a b to L1`, `a to L1 as c1#3`, `100 values to L1`.
+fn append(words: &[&str], names: &Names) -> Result<Command, String> {
+    let to = words.iter().position(|word| *word == "to").ok_or("append what to whom?")?;
+    let (texts, rest) = words.split_at(to);
+    let (name, client) = match rest {
+        ["to", name] => (name, "c1"),
+        ["to", name, "as", client] => (name, *client),
+        _ => return Err("append what to whom?".into()),
+    };
+    let (client, sequence) = match client.split_once('#') {
+        None => (client, None),
+        Some((client, sequence)) => (client, Some(number(sequence)?)),
+    };
+    let client = client.strip_prefix('c').ok_or(format!("`{client}` is no client like c1"))?;
+    let to = names.find(name).ok_or(format!("{name} is no node"))?;
+    let texts: Vec<String> = match texts {
+        [count, "values"] => {
+            let count: usize = number(count)?;
+            if count > VALUES_MAX {
+                return Err(format!("at most {VALUES_MAX} values"));
+            }
+            (1..=count).map(|index| format!("v{index}")).collect()
+        }
+        _ => texts.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    if let Some(text) = texts.iter().find(|text| ["start", "no-op", "-"].contains(&text.as_str())) {
+        return Err(format!("{text} would be taken for the protocol's own"));
+    }
+    Ok(Command::Append { asked: Asked { client: number(client)?, sequence, to }, texts })
+}
+
+fn span(word: &str) -> Result<Duration, String> {
+    let milliseconds = word.strip_suffix("ms").and_then(|count| count.parse().ok());
+    let milliseconds = milliseconds.ok_or(format!("`{word}` is no span like 300ms"))?;
+    Ok(Duration::from_millis(milliseconds))
+}
+
+fn number<N: std::str::FromStr>(word: &str) -> Result<N, String> {
+    word.parse().map_err(|_| format!("`{word}` is no number that fits here"))
+}

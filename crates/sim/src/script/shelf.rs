@@ -1,0 +1,62 @@
+//! Every scenario, within the program. A test keeps the list complete.
+
+/// A story on the shelf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The file's name without its ending.
+    pub name: &'static str,
+    /// The whole text.
+    pub text: &'static str,
+}
+
+macro_rules! shelf {
+    ($($name:literal),* $(,)?) => {
+        &[$(Scenario {
+            name: $name,
+            text: include_str!(concat!("../../scenarios/", $name, ".txt")),
+        }),*]
+    };
+}
+
+/// Every story, by name.
+pub fn scenarios() -> &'static [Scenario] {
+    shelf![
+        "accept-promises",
+        "adopted-not-chosen",
+        "amnesia",
+        "ballot-order",
+        "ballot-reuse",
+        "before-the-disk",
+        "chained-links",
+        "constrained-election",
+        "dueling-leaders",
+        "duplicated-votes",
+        "failed-sync",
+        "ghost-entry",
+        "highest-vote-wins",
+        "late-accept",
+        "one-value",
+        "open-slots",
+        "preemption",
+        "promise-pages",
+        "quorum-loss",
+        "reported-ballot",
+        "returning-node",
+        "rotten-journal",
+        "stale-heartbeat",
+        "stale-promise",
+        "zombie-acceptor",
+        "zombie-quorum",
+    ]
+}
+
+impl Scenario {
+    /// The first sentence of its header.
+    pub fn about(&self) -> String {
+        let header = self.text.lines().map_while(|line| line.strip_prefix("# "));
+        let header: Vec<&str> = header.collect();
+        let header = header.join(" ");
+        let end = header.find(". ").map_or(header.len(), |end| end + 1);
+        header[..end].to_owned()
+    }
+}

@@ -1,0 +1,188 @@
+//! How nodes come and go on the stage, and what becomes of their disks.
+
+use journal::{Disk, Fault, OpenError, SECTOR_BYTES};
+use node::{History, Node};
+use paxos::acceptor::Acceptor;
+use paxos::{Config, Incarnation, NodeId, Record, Slot, Timing};
+
+use super::{Done, Host, Stage, Telling, Trouble};
+use crate::check::durability;
+use crate::disk::{Damage, Ending, Found};
+
+/// A life's bits lie around this, so that a later life's can be higher or lower.
+const BITS: u64 = 1 << 32;
+
+/// What happens to a disk between two lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// It is empty.
+    Lost,
+    /// It is another acceptor's.
+    Swapped,
+    /// One bit of this write, counted from 1, is another. A batch of this size fills a sector.
+    Rot(usize),
+}
+
+impl Stage {
+    /// Everybody's first life.
+    pub(super) fn begin(&mut self) {
+        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for id in all {
+            self.live(id, Vec::new(), BITS);
+            if let Some(storage) = &mut self.host(id).storage {
+                drop(storage.open());
+            }
+        }
+    }
+
+    /// Hears and says nothing from now on, keeps its memory, and lives on.
+    pub fn fail(&mut self, id: NodeId) {
+        self.host(id).is_failed = true;
+    }
+
+    /// Hears and speaks again.
+    pub fn recover(&mut self, id: NodeId) {
+        self.host(id).is_failed = false;
+    }
+
+    /// Ends a life. What waited for the disk is lost; or it is just on the disk, and nobody was
+    /// told.
+    pub fn crash(&mut self, id: NodeId, keeps: bool) -> Done {
+        let host = self.host(id);
+        if host.node.take().is_none() {
+            return Err(Trouble::Script("it is down already".into()));
+        }
+        let waiting = host.waiting.drain(..).flat_map(|write| write.records);
+        let waiting: Vec<Record> = waiting.collect();
+        let Some(storage) = &mut host.storage else { return Ok(()) };
+        if keeps && !waiting.is_empty() {
+            let synced = storage.append(&waiting).and_then(|()| storage.sync(None));
+            synced.map_err(|error| Trouble::Script(error.to_string()))?;
+            self.on_disk(id, &waiting)?;
+        }
+        let mut rng = self.rng.clone();
+        let storage = self.host(id).storage.as_mut();
+        storage.expect("it was there above").end(Ending::Killed, &mut rng);
+        Ok(())
+    }
+
+    /// A node that is down lives again, with what its disk holds. `lower` draws bits below those
+    /// of every life before.
+    pub fn restart(&mut self, id: NodeId, lower: bool) -> Done {
+        if self.hosts[&id].node.is_some() || self.hosts[&id].is_out {
+            return Err(Trouble::Script("it is not down, or its disk is out of use".into()));
+        }
+        let host = self.host(id);
+        host.is_stalled = false;
+        let records = match host.storage.as_mut().map(crate::disk::Storage::open) {
+            None => Vec::new(),
+            Some(Found::Whole { records, .. }) => records,
+            Some(Found::Refused(why)) => {
+                host.is_out = true;
+                let why = match why {
+                    OpenError::Empty => "it is empty".into(),
+                    OpenError::Foreign { .. } => "it is another one's".into(),
+                    OpenError::Damaged { sequence, .. } => {
+                        format!("frame {} was durable and is damaged", sequence.0)
+                    }
+                    OpenError::Version { .. } | OpenError::Disk(_) => why.to_string(),
+                };
+                let what = format!(": does not start on its disk, for {why}");
+                self.tell(id, what, Telling::Outcomes);
+                return Ok(());
+            }
+            Some(found) => {
+                return Err(Trouble::Wrong(durability::lost(id, &found)));
+            }
+        };
+        let count = records.len();
+        let life = u64::from(self.hosts[&id].life);
+        self.live(id, records, if lower { BITS - life } else { BITS + life });
+        if let Some(acceptor) = self.hosts[&id].storage.as_ref().map(|_| &self.hosts[&id].durable) {
+            let promised = self.names.ballot(acceptor.promised());
+            let records = if count == 1 { "record" } else { "records" };
+            let what = format!(": starts with {count} {records}, promised {promised}");
+            self.tell(id, what, Telling::Outcomes);
+        }
+        Ok(())
+    }
+
+    /// Nothing gets durable from now on, so nothing leaves that waits for it.
+    pub fn stall(&mut self, id: NodeId) {
+        self.host(id).is_stalled = true;
+    }
+
+    /// The disk moves again: all that waited is one batch.
+    pub fn resume(&mut self, id: NodeId) -> Done {
+        self.host(id).is_stalled = false;
+        self.sync(id)
+    }
+
+    /// The next sync fails.
+    pub fn break_sync(&mut self, id: NodeId) {
+        self.host(id).fault = Some(Fault::SyncDrops);
+    }
+
+    /// The disk of a node that is down is harmed.
+    pub fn damage(&mut self, id: NodeId, harm: Harm) -> Done {
+        let mut rng = self.rng.clone();
+        let host = self.host(id);
+        let is_down = host.node.is_none();
+        let Some(storage) = host.storage.as_mut().filter(|_| is_down) else {
+            return Err(Trouble::Script("only the disk of an acceptor that is down".into()));
+        };
+        match harm {
+            Harm::Lost => drop(storage.damage(Damage::Lost, &mut rng)),
+            Harm::Swapped => drop(storage.damage(Damage::Swapped, &mut rng)),
+            Harm::Rot(write) => {
+                let mut disk = storage.damage(Damage::Lost, &mut rng);
+                let files = disk.list().map_err(|error| Trouble::Script(error.to_string()))?;
+                let first = files.iter().min_by_key(|file| file.number);
+                let first = first.ok_or(Trouble::Script("the disk is empty".into()))?;
+                // A segment's first sector is its header.
+                let offset = write * SECTOR_BYTES + SECTOR_BYTES / 128;
+                if offset >= first.bytes || write == 0 {
+                    return Err(Trouble::Script("no such write in the first segment".into()));
+                }
+                disk.flip(first.number, offset, 1);
+                storage.restore(disk);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn disk_fails(&mut self, id: NodeId) {
+        let host = self.host(id);
+        host.node = None;
+        host.waiting.clear();
+        host.storage.as_mut().expect("only an acceptor's disk fails").end_failed();
+        self.tell(id, ": stops, for its sync has failed".into(), Telling::Outcomes);
+    }
+
+    fn live(&mut self, id: NodeId, records: Vec<Record>, bits: u64) {
+        let (now, incarnation) = (self.now, Incarnation(bits));
+        let config = Config {
+            node: id,
+            incarnation,
+            configuration: self.configuration.clone(),
+            timing: Timing::default(),
+            limits: self.limits,
+            announce: self.announce,
+        };
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        host.life += 1;
+        host.looked = Slot::FIRST;
+        host.durable = Acceptor::default();
+        for record in &records {
+            host.durable.apply(record);
+        }
+        host.expected = host.durable.clone();
+        let seed = u64::from(id.0) << 32 | u64::from(host.life);
+        host.node = Some(Node::recover(config, records, History::default(), now, seed));
+        self.names.lives(id, incarnation, host.life);
+    }
+
+    fn host(&mut self, id: NodeId) -> &mut Host {
+        self.hosts.get_mut(&id).expect("a member has a host")
+    }
+}
