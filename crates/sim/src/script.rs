@@ -11,9 +11,9 @@
 //! ```
 //!
 //! A line that begins with `> ` is a command; the indented lines below it are what it caused, and
-//! they are the assertion. Everything else is for the reader. Beside the golden output, two
-//! watchers look on in every story: two values chosen for one slot, or a message that no correct
-//! node sends, end it. The commands are in `script/command.rs`.
+//! they are the assertion. Everything else is for the reader. Beside the golden output, watchers
+//! look on in every story: two values chosen for one slot, or a message that no correct node
+//! sends, end it. The commands are in `script/command.rs`.
 
 mod command;
 mod notes;
@@ -113,7 +113,7 @@ fn perform(stage: &mut Option<Stage>, said: &str) -> Result<Vec<String>, Trouble
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "line {}: > {}", self.line, self.command)?;
+        writeln!(f, "{}: > {}", self.line, self.command)?;
         let same = self.written.iter().zip(&self.played).take_while(|(one, other)| one == other);
         let same = same.count();
         for line in &self.written[..same] {
@@ -155,7 +155,7 @@ mod tests {
         let written = "> campaign L1\n  L1: prepares 1·L1\n  L1 -> A1: Prepare 9·L1 from slot 0\n";
         let played = check(written).unwrap();
         let differs = played.differs.unwrap().to_string();
-        let expected = "line 2: > campaign L1\n    L1: prepares 1·L1\n  \
+        let expected = "2: > campaign L1\n    L1: prepares 1·L1\n  \
                         - L1 -> A1: Prepare 9·L1 from slot 0\n  \
                         + L1 -> A1: Prepare 1·L1 from slot 0\n";
         assert_eq!(differs, expected);
@@ -169,7 +169,7 @@ mod tests {
             ("> campaign A1\n", "2: A1 does not lead"),
             ("> campaign L9\n", "2: L9 is no node"),
             ("> deliver Prepares\n", "2: Prepares is no message and no ballot"),
-            ("> run 1 year\n", "2: `1` is no span like 300ms"),
+            ("> run 1 year\n", "2: `1 year` is no span like 300ms"),
         ] {
             assert_eq!(check(story).unwrap_err().to_string(), what);
         }

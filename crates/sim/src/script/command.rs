@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   cluster 2 leaders 3 acceptors 1 learners 3 nodes    who takes part; `nodes` lead and remember
-//!       quorums 2 2 | announce leader | window 4 | queue 2 | value 40 | page 200 | run 2 | ahead 4
+//!       quorums 2 2 | announce leader    sizes of both phases; acceptors tell the leader alone
+//!       window 4 | flight 200 | queue 2 | value 40 | page 200 | run 2 | ahead 4    bounds
 //!   campaign L1                    time passes for L1 alone until it has probed and prepares
 //!   append a b to L1 as c1#1       one client, one request; `append 9 values to L1` makes v1..v9
 //!   deliver [reversed] [copies of] WHICH    what is in flight arrives; copies stay in flight
@@ -93,7 +94,7 @@ impl Command {
             ["hold", rest @ ..] => Command::Hold(which(rest)?),
             ["release"] => Command::Release,
             ["settle"] => Command::Settle,
-            ["run", time, ..] => Command::Run(span(time)?),
+            ["run", time @ ..] => Command::Run(span(&time.join(" "))?),
             ["wait", list @ .., time] => Command::Wait(nodes(list)?, span(time)?),
             ["heal"] => Command::Heal,
             [verb @ ("cut" | "heal"), rest @ ..] => {

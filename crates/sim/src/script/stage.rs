@@ -1,24 +1,28 @@
 //! A cluster on a stage: production nodes, their messages as bytes, their journals, and nothing
 //! that happens by itself. A command says which message arrives and when time passes.
 //!
-//! Two watchers look on from outside: the observer of agreement hears of every record that is on
-//! a disk and of every value that a learner is handed; the monitors of the wire hear every message
-//! as it leaves. What they find ends the story.
+//! Watchers look on from outside: the observer of agreement hears of every record that is on a
+//! disk and of every value that a learner is handed; the monitors of the wire hear every message as
+//! it leaves; an acceptor's memory is compared with its records, and no history may hold a request
+//! twice. What they find ends the story.
 
+mod clients;
 mod lives;
+mod network;
 mod passing;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use journal::Fault;
-use node::{Append, ClientId, Effects, History, Input, Node, Reply, Request, Ticket};
+use node::{Effects, History, Input, Node, Request, Ticket};
 use paxos::acceptor::Acceptor;
-use paxos::wire::{decode_message, encode_message};
-use paxos::{Announce, Configuration, Envelope, Event, Instant, Kind, Limits, Message, NodeId};
+use paxos::{Announce, Configuration, Event, Instant, Limits, NodeId};
 use paxos::{Record, Rng, Slot, Write};
 
+pub use clients::Asked;
 pub use lives::Harm;
+use network::Flight;
 
 use super::notes::Notes;
 use super::selector::Selector;
@@ -41,16 +45,8 @@ pub enum Trouble {
 /// How a command went.
 pub type Done = Result<(), Trouble>;
 
-/// Who is asked what by a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// The client's number.
-    pub client: u8,
-    /// Of the first value; the others follow. The client's next one if none is given.
-    pub sequence: Option<u64>,
-    /// The node that is asked.
-    pub to: NodeId,
-}
+/// Zero is nobody's id; what is counted under it is nobody's doing alone.
+const EVERYBODY: NodeId = NodeId(0);
 
 /// How much is told of what a command causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,17 +107,6 @@ struct Host {
     looked: Slot,
 }
 
-/// A message in flight.
-#[derive(Debug)]
-struct Flight {
-    from: NodeId,
-    to: NodeId,
-    message: Message,
-    bytes: Vec<u8>,
-    /// When it arrives if nobody says otherwise.
-    at: Instant,
-}
-
 impl Stage {
     /// A cluster whose every node has just started.
     pub fn new(configuration: Configuration, limits: Limits, announce: Announce) -> Stage {
@@ -167,158 +152,7 @@ impl Stage {
         self.notes.take()
     }
 
-    // ---- the network ----
-
-    /// Delivers what is meant, in the order of sending or against it. A copy stays in flight if
-    /// the network is to repeat it.
-    pub fn deliver(&mut self, which: &Selector, reversed: bool, repeats: bool) -> Done {
-        let mut meant = self.take(which, repeats);
-        if meant.is_empty() {
-            self.notes.say(None, "nothing like that is in flight".into());
-        }
-        if reversed {
-            meant.reverse();
-        }
-        meant.into_iter().try_for_each(|flight| self.arrive(&flight))
-    }
-
-    /// The network loses what is meant.
-    pub fn drop(&mut self, which: &Selector) {
-        let count = self.take(which, false).len();
-        let messages = if count == 1 { "message is" } else { "messages are" };
-        self.notes.say(None, format!("{count} {messages} lost"));
-    }
-
-    /// What is meant, now and later, waits until it is delivered by name or released.
-    pub fn hold(&mut self, which: Selector) {
-        self.holds.push(which);
-    }
-
-    /// Nothing is held any more.
-    pub fn release(&mut self) {
-        self.holds.clear();
-    }
-
-    /// Links carry nothing, from the first to the second and perhaps back; or they do again.
-    pub fn link(&mut self, from: &[NodeId], to: &[NodeId], both_ways: bool, carries: bool) {
-        let pairs = from.iter().flat_map(|from| to.iter().map(move |to| (*from, *to)));
-        for (one, other) in pairs {
-            for link in [(one, other), (other, one)].into_iter().take(1 + usize::from(both_ways)) {
-                if carries {
-                    self.cuts.remove(&link);
-                } else {
-                    self.cuts.insert(link);
-                }
-            }
-        }
-    }
-
-    /// Every link carries again.
-    pub fn heal(&mut self) {
-        self.cuts.clear();
-    }
-
-    /// Whether heartbeats and probes travel while messages are delivered one by one. They always
-    /// do while time passes.
-    pub fn carry_heartbeats(&mut self, carries: bool) {
-        self.carries_heartbeats = carries;
-    }
-
-    fn take(&mut self, which: &Selector, keeps: bool) -> Vec<Flight> {
-        let names = &self.names;
-        let is_meant = |it: &Flight| which.is_about(names, it.from, it.to, &it.message);
-        let (meant, others): (Vec<Flight>, Vec<Flight>) =
-            std::mem::take(&mut self.flying).into_iter().partition(is_meant);
-        self.flying = others;
-        if keeps {
-            let copy = |it: &Flight| Flight {
-                bytes: it.bytes.clone(),
-                message: it.message.clone(),
-                ..*it
-            };
-            self.flying.extend(meant.iter().map(copy));
-        }
-        meant
-    }
-
-    fn is_held(&self, it: &Flight) -> bool {
-        self.holds.iter().any(|which| which.is_about(&self.names, it.from, it.to, &it.message))
-    }
-
-    fn arrive(&mut self, flight: &Flight) -> Done {
-        let host = &self.hosts[&flight.to];
-        if host.node.is_none() || host.is_failed {
-            let what = format!(": does not hear {}", self.names.message(&flight.message));
-            self.tell(flight.to, what, Telling::Everything);
-            return Ok(());
-        }
-        let decoded = decode_message(&self.configuration, flight.to, &flight.bytes);
-        let (from, message) = decoded.map_err(|error| {
-            let what = format!("{} cannot read a message: {error}", self.names.node(flight.to));
-            Trouble::Wrong(Wrong { promise: "wire", what })
-        })?;
-        self.step(flight.to, Input::Message { from, message })
-    }
-
-    /// A message leaves; it is in flight afterwards, unless its link carries nothing.
-    fn post(&mut self, from: NodeId, envelope: Envelope, sent: &mut Vec<Sent>) -> Done {
-        let Envelope { to, message } = envelope;
-        let host = &self.hosts[&from];
-        self.wire.leaves(from, host.life, &message, &host.durable).map_err(Trouble::Wrong)?;
-        let time_passes = !self.tells_outcomes();
-        if is_about_time(&message) && !time_passes && !self.carries_heartbeats {
-            return Ok(());
-        }
-        let arrives = !host.is_failed && !self.cuts.contains(&(from, to));
-        let same = |it: &&mut Sent| it.arrives == arrives && it.message == message;
-        match sent.iter_mut().find(same) {
-            Some(known) if known.to.contains(&to) => {}
-            Some(known) => known.to.push(to),
-            None => sent.push(Sent { to: vec![to], arrives, message: message.clone() }),
-        }
-        if arrives {
-            let mut bytes = Vec::new();
-            encode_message(&self.configuration, from, to, &message, &mut bytes);
-            let at = if from == to { self.now } else { self.now.plus(passing::LATENCY) };
-            self.flying.push(Flight { from, to, message, bytes, at });
-        }
-        Ok(())
-    }
-
-    fn post_all(&mut self, from: NodeId, all: Vec<Envelope>) -> Done {
-        let mut sent = Vec::new();
-        for envelope in all {
-            self.post(from, envelope, &mut sent)?;
-        }
-        for Sent { to, arrives, message } in sent {
-            let arrow = if arrives { "->" } else { "-x" };
-            let (to, what) = (self.names.nodes(&to), self.names.message(&message));
-            self.tell(from, format!(" {arrow} {to}: {what}"), Telling::Everything);
-        }
-        Ok(())
-    }
-
     // ---- the nodes ----
-
-    /// A client asks a node to append values; they travel together.
-    pub fn append(&mut self, asked: Asked, texts: &[String]) -> Done {
-        let next = self.sequences.entry(asked.client).or_insert(1);
-        let first = asked.sequence.unwrap_or(*next);
-        *next = (*next).max(first + texts.len() as u64);
-        let mut appends = Vec::new();
-        for (sequence, text) in (first..).zip(texts) {
-            let client = ClientId([asked.client; 16]);
-            let request = Request::new(client, sequence, 1, text.as_bytes());
-            let request = request.map_err(|error| Trouble::Script(error.to_string()))?;
-            let ticket = Ticket(self.asked.len() as u64);
-            self.asked.insert(ticket, (asked.client, request.clone()));
-            appends.push(Append { ticket, request });
-        }
-        if self.hosts[&asked.to].node.is_none() {
-            return Err(Trouble::Script(format!("{} is down", self.names.node(asked.to))));
-        }
-        self.step(asked.to, Input::Append(appends))
-    }
 
     fn step(&mut self, id: NodeId, input: Input) -> Done {
         let mut effects = Effects::default();
@@ -329,17 +163,21 @@ impl Stage {
             self.event(id, event)?;
         }
         self.learned(id)?;
-        for (ticket, reply) in effects.replies.drain(..) {
-            self.reply(ticket, &reply);
-        }
+        self.replies(&effects.replies);
         self.post_all(id, effects.replica.send)?;
         self.write(id, effects.replica.write)
     }
 
     fn event(&mut self, id: NodeId, event: Event) -> Done {
+        let who = self.names.node(id);
         if let Event::Conflict { slot } = event {
-            let what = format!("{} meets two values for slot {slot}", self.names.node(id));
+            let what = format!("{who} meets two values for slot {slot}");
             return Err(Trouble::Wrong(Wrong { promise: "agreement", what }));
+        }
+        if let Event::Declined { from, why } = event {
+            // Nobody lies here, so nobody may be taken for a liar.
+            let what = format!("{who} does not believe {}: {why:?}", self.names.node(from));
+            return Err(Trouble::Wrong(Wrong { promise: "wire", what }));
         }
         let is_counted = matches!(
             event,
@@ -374,25 +212,6 @@ impl Stage {
         let what = format!(": learns {} = {}", slots(before, end), values(&learned));
         self.tell(id, what, Telling::Outcomes);
         Ok(())
-    }
-
-    fn reply(&mut self, ticket: Ticket, reply: &Reply<()>) {
-        let Some((client, request)) = self.asked.get(&ticket) else { return };
-        let leads = |leader: &Option<NodeId>| match leader {
-            Some(leader) => format!("{} leads", self.names.node(*leader)),
-            None => "nobody is known to lead".into(),
-        };
-        let said = match reply {
-            Reply::Done { slot, .. } => format!("is done in slot {slot}"),
-            Reply::NotLeading { leader } => format!("is not taken, {}", leads(leader)),
-            Reply::Busy => "is not taken, too much is waiting".into(),
-            Reply::Unknown { leader } => format!("is lost from sight, {}", leads(leader)),
-            Reply::Refused(why) => format!("is refused for good: {why:?}"),
-            Reply::TooLarge { bytes_max } => format!("is larger than {bytes_max} bytes"),
-        };
-        let what = format!(" hears: {} #{} {said}", text(request), request.sequence);
-        let at = self.at();
-        self.notes.add(at, &format!("c{client}"), what);
     }
 
     // ---- the disks ----
@@ -454,10 +273,10 @@ impl Stage {
                     continue;
                 };
                 let (value, ballot) = (value(chosen), self.names.ballot(run.ballot));
-                if !self.tells_outcomes() {
-                    *self.counts.entry((NodeId(0), "slots chosen")).or_insert(0) += 1;
-                } else {
+                if self.tells_outcomes() {
                     self.notes.say(None, format!("chosen: slot {slot} = {value} at {ballot}"));
+                } else {
+                    *self.counts.entry((EVERYBODY, "slots chosen")).or_insert(0) += 1;
                 }
             }
         }
@@ -507,20 +326,6 @@ impl Host {
             looked: Slot::FIRST,
         }
     }
-}
-
-/// The same message to one or more.
-struct Sent {
-    to: Vec<NodeId>,
-    arrives: bool,
-    message: Message,
-}
-
-fn is_about_time(message: &Message) -> bool {
-    matches!(
-        message.kind(),
-        Kind::Heartbeat | Kind::HeartbeatReply | Kind::Probe | Kind::ProbeReply
-    )
 }
 
 /// Promise: no history holds a client's request twice.

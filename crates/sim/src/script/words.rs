@@ -142,6 +142,8 @@ impl Names {
         let ballot = |ballot: Ballot| self.ballot(ballot);
         let said = match event {
             Event::Promised { .. } | Event::Probed | Event::CampaignSpared { .. } => return None,
+            // These end a story.
+            Event::Declined { .. } | Event::Conflict { .. } => return None,
             Event::Prepared { ballot: b } => format!("prepares {}", ballot(b)),
             Event::Elected { ballot: b, adopted: 0, noops: 0 } => format!("leads at {}", ballot(b)),
             Event::Elected { ballot: b, adopted, noops } => {
@@ -164,10 +166,6 @@ impl Names {
             Event::Fetched { from } => format!("fetches from slot {from}"),
             Event::Following { ballot: b } => format!("follows {}", ballot(b)),
             Event::Behind { truncated } => format!("lacks what was cut below slot {truncated}"),
-            Event::Declined { from, why } => {
-                format!("does not believe {}: {why:?}", self.node(from))
-            }
-            Event::Conflict { slot } => format!("meets two values for slot {slot}"),
         };
         Some(said)
     }

@@ -48,31 +48,32 @@ impl Stage {
     /// Ends a life. What waited for the disk is lost; or it is just on the disk, and nobody was
     /// told.
     pub fn crash(&mut self, id: NodeId, keeps: bool) -> Done {
-        let host = self.host(id);
+        let Stage { hosts, rng, names, .. } = self;
+        let host = hosts.get_mut(&id).expect("a member has a host");
         if host.node.take().is_none() {
-            return Err(Trouble::Script("it is down already".into()));
+            return Err(Trouble::Script(format!("{} is down already", names.node(id))));
         }
         let waiting = host.waiting.drain(..).flat_map(|write| write.records);
-        let waiting: Vec<Record> = waiting.collect();
+        let waiting: Vec<Record> = waiting.filter(|_| keeps).collect();
         let Some(storage) = &mut host.storage else { return Ok(()) };
-        if keeps && !waiting.is_empty() {
+        if !waiting.is_empty() {
             let synced = storage.append(&waiting).and_then(|()| storage.sync(None));
             synced.map_err(|error| Trouble::Script(error.to_string()))?;
-            self.on_disk(id, &waiting)?;
         }
-        let mut rng = self.rng.clone();
-        let storage = self.host(id).storage.as_mut();
-        storage.expect("it was there above").end(Ending::Killed, &mut rng);
+        storage.end(Ending::Killed, rng);
+        self.on_disk(id, &waiting)?;
+        let host = self.host(id);
+        host.expected = host.durable.clone();
         Ok(())
     }
 
     /// A node that is down lives again, with what its disk holds. `lower` draws bits below those
     /// of every life before.
     pub fn restart(&mut self, id: NodeId, lower: bool) -> Done {
-        if self.hosts[&id].node.is_some() || self.hosts[&id].is_out {
+        let host = self.host(id);
+        if host.node.is_some() || host.is_out {
             return Err(Trouble::Script("it is not down, or its disk is out of use".into()));
         }
-        let host = self.host(id);
         host.is_stalled = false;
         let records = match host.storage.as_mut().map(crate::disk::Storage::open) {
             None => Vec::new(),
@@ -91,15 +92,14 @@ impl Stage {
                 self.tell(id, what, Telling::Outcomes);
                 return Ok(());
             }
-            Some(found) => {
-                return Err(Trouble::Wrong(durability::lost(id, &found)));
-            }
+            Some(found) => return Err(Trouble::Wrong(durability::lost(id, &found))),
         };
         let count = records.len();
         let life = u64::from(self.hosts[&id].life);
         self.live(id, records, if lower { BITS - life } else { BITS + life });
-        if let Some(acceptor) = self.hosts[&id].storage.as_ref().map(|_| &self.hosts[&id].durable) {
-            let promised = self.names.ballot(acceptor.promised());
+        let host = &self.hosts[&id];
+        if host.storage.is_some() {
+            let promised = self.names.ballot(host.durable.promised());
             let records = if count == 1 { "record" } else { "records" };
             let what = format!(": starts with {count} {records}, promised {promised}");
             self.tell(id, what, Telling::Outcomes);
@@ -125,17 +125,17 @@ impl Stage {
 
     /// The disk of a node that is down is harmed.
     pub fn damage(&mut self, id: NodeId, harm: Harm) -> Done {
-        let mut rng = self.rng.clone();
-        let host = self.host(id);
+        let Stage { hosts, rng, .. } = self;
+        let host = hosts.get_mut(&id).expect("a member has a host");
         let is_down = host.node.is_none();
         let Some(storage) = host.storage.as_mut().filter(|_| is_down) else {
             return Err(Trouble::Script("only the disk of an acceptor that is down".into()));
         };
         match harm {
-            Harm::Lost => drop(storage.damage(Damage::Lost, &mut rng)),
-            Harm::Swapped => drop(storage.damage(Damage::Swapped, &mut rng)),
+            Harm::Lost => drop(storage.damage(Damage::Lost, rng)),
+            Harm::Swapped => drop(storage.damage(Damage::Swapped, rng)),
             Harm::Rot(write) => {
-                let mut disk = storage.damage(Damage::Lost, &mut rng);
+                let mut disk = storage.damage(Damage::Lost, rng);
                 let files = disk.list().map_err(|error| Trouble::Script(error.to_string()))?;
                 let first = files.iter().min_by_key(|file| file.number);
                 let first = first.ok_or(Trouble::Script("the disk is empty".into()))?;
@@ -155,6 +155,7 @@ impl Stage {
         let host = self.host(id);
         host.node = None;
         host.waiting.clear();
+        host.expected = host.durable.clone();
         host.storage.as_mut().expect("only an acceptor's disk fails").end_failed();
         self.tell(id, ": stops, for its sync has failed".into(), Telling::Outcomes);
     }

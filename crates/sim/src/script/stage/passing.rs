@@ -5,7 +5,8 @@ use std::time::Duration;
 use node::Input;
 use paxos::{Instant, Message, NodeId, Part};
 
-use super::{Done, Flight, Stage, Telling, Trouble, is_about_time};
+use super::network::{Flight, is_about_time};
+use super::{Done, EVERYBODY, Stage, Telling, Trouble};
 
 /// Each way, between two nodes.
 pub const LATENCY: Duration = Duration::from_millis(1);
@@ -44,7 +45,7 @@ impl Stage {
         let ran = self.run_until(began.plus(span));
         self.telling = Telling::Everything;
         for ((id, what), count) in std::mem::take(&mut self.counts) {
-            let who = if id == NodeId(0) { "all" } else { self.names.node(id) };
+            let who = if id == EVERYBODY { "all" } else { self.names.node(id) };
             self.notes.say(None, format!("{who}: {} {count}", what.replace('_', " ")));
         }
         if !self.carries_heartbeats {
@@ -123,10 +124,12 @@ impl Stage {
     fn campaign_alone(&mut self, leader: NodeId) -> Result<bool, Trouble> {
         let before = self.part(leader);
         if before.0 == Part::Leading {
-            return Err(Trouble::Script("it leads".into()));
+            return Err(Trouble::Script(format!("{} leads", self.names.node(leader))));
         }
         for _ in 0..PATIENCE {
-            let Some((at, _)) = self.deadline(&[leader]) else { break };
+            let Some((at, _)) = self.deadline(&[leader]) else {
+                return Err(Trouble::Script(format!("{} is down", self.names.node(leader))));
+            };
             self.now = self.now.max(at);
             self.step(leader, Input::Tick)?;
             while let Some(place) = self.flying.iter().position(|it| is_about_time(&it.message)) {

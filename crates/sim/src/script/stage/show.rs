@@ -7,7 +7,7 @@ use super::{Host, Stage};
 use crate::script::words::{text, value, values};
 
 /// So many slots fit on a line; earlier ones are left out.
-const SLOTS_MAX: u64 = 8;
+const SLOTS_MAX: u64 = 7;
 
 impl Stage {
     /// What is on the disks, what is chosen, and what those know who keep the history.
