@@ -4,6 +4,7 @@ mod ancestor;
 mod progress;
 mod replay;
 mod run;
+mod scenarios;
 mod shrink;
 mod trace_file;
 mod world;
@@ -25,7 +26,8 @@ use crate::output::Output;
 )]
 #[command(after_help = "Examples:
   synod sim run --seeds 10000
-  synod sim replay --seed 7")]
+  synod sim replay --seed 7
+  synod sim scenarios ghost-entry")]
 pub(crate) struct SimArgs {
     #[command(subcommand)]
     command: SimCommand,
@@ -38,6 +40,7 @@ enum SimCommand {
     Shrink(shrink::ShrinkArgs),
     World(world::WorldFileArgs),
     Ancestor(ancestor::AncestorArgs),
+    Scenarios(scenarios::ScenariosArgs),
 }
 
 pub(super) fn run(args: SimArgs, output: &Output) -> Result<Exit, CliError> {
@@ -47,5 +50,6 @@ pub(super) fn run(args: SimArgs, output: &Output) -> Result<Exit, CliError> {
         SimCommand::Shrink(args) => shrink::run(&args, output),
         SimCommand::World(args) => world::run(&args, output),
         SimCommand::Ancestor(args) => ancestor::run(&args, output),
+        SimCommand::Scenarios(args) => scenarios::run(&args, output),
     }
 }
