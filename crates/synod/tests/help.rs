@@ -29,7 +29,10 @@ const COMMANDS: [&str; 29] = [
     "sim shrink",
     "sim world",
     "sim ancestor",
-const COMMANDS: [&str; 29] = [
+    "sim scenarios",
+    "trace",
+    "trace info",
+    "trace export",
     "completions",
     "version",
     "-h",
