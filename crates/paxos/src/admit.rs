@@ -80,3 +80,149 @@ fn plausible(ballot: Ballot, round_seen: u64) -> Result<(), Decline> {
 fn near(end: Slot, chosen: Slot) -> Result<(), Decline> {
     if end > chosen.plus(SLOTS_AHEAD_MAX) { Err(Decline::SlotRange) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::ballot::Incarnation;
+    use crate::message::{Kind, Page};
+    use crate::quorum::{ClusterId, DiskId, Member, Roles};
+    use crate::runs::Run;
+    use crate::time::Instant;
+    use crate::value::Value;
+
+    const LEADER: u32 = 1;
+    const OTHER_LEADER: u32 = 2;
+    const ACCEPTOR: u32 = 3;
+    const LEARNER: u32 = 6;
+    const STRANGER: u32 = 9;
+    const ROUND_SEEN: u64 = 10;
+
+    fn configuration() -> Configuration {
+        let member = |id: u32| {
+            let (acceptor, learner) = ((3..=5).contains(&id), id == LEARNER);
+            let roles = Roles { leader: id <= OTHER_LEADER, acceptor, learner };
+            (NodeId(id), Member { roles, disk: acceptor.then(DiskId::default) })
+        };
+        Configuration::majority(ClusterId::default(), (1..=6).map(member).collect()).unwrap()
+    }
+
+    fn ballot(round: u64, leader: u32) -> Ballot {
+        Ballot { round, leader: NodeId(leader), incarnation: Incarnation(0) }
+    }
+
+    fn accept(ballot: Ballot, first: Slot, chosen: Slot) -> Message {
+        Message::Accept { run: Run { ballot, first, values: vec![Value::Noop].into() }, chosen }
+    }
+
+    /// One of each kind, about a ballot of the first leader's.
+    fn messages(round: u64) -> Vec<Message> {
+        let (own, promised, slot) = (ballot(1, LEADER), ballot(round, LEADER), Slot(1));
+        let page = || Page { from: slot, votes: vec![], next: None, truncated: slot };
+        vec![
+            Message::Prepare { ballot: promised, from: slot },
+            Message::Promise { ballot: own, page: page() },
+            Message::Reject { ballot: own, promised, truncated: slot },
+            accept(promised, slot, slot),
+            Message::Accepted { ballot: promised, first: slot, end: Slot(2) },
+            Message::Chosen { ballot: promised, chosen: slot },
+            Message::Heartbeat {
+                ballot: promised,
+                sent: Instant(0),
+                proof_age: None,
+                chosen: slot,
+            },
+            Message::HeartbeatReply { ballot: own, sent: Instant(0) },
+            Message::Probe { id: 1 },
+            Message::ProbeReply { id: 1, promised, progress_age: None },
+            Message::Fetch { from: slot },
+            Message::Learned {
+                first: slot,
+                values: vec![Value::Noop].into(),
+                chosen: slot,
+                truncated: slot,
+            },
+            Message::Votes { page: page() },
+        ]
+    }
+
+    fn said(from: u32, to: u32, message: &Message) -> Result<(), Decline> {
+        admit(&configuration(), NodeId(from), NodeId(to), message, ROUND_SEEN)
+    }
+
+    #[test]
+    fn each_message_goes_from_its_role_to_its_role() {
+        let nodes = [LEADER, ACCEPTOR, LEARNER, STRANGER];
+        for message in messages(1) {
+            let believed = nodes.map(|from| nodes.map(|to| said(from, to, &message).is_ok()));
+            let to = |leader, acceptor, learner| [leader, acceptor, learner, false];
+            let (nobody, everybody) = ([false; 4], [true; 4]);
+            // By sender: a leader, an acceptor, a learner, a stranger.
+            let expected = match message.kind() {
+                Kind::Prepare | Kind::Probe => [to(false, true, false), nobody, nobody, nobody],
+                Kind::Accept => [to(true, true, true), nobody, nobody, nobody],
+                Kind::Chosen => [to(true, false, true), nobody, nobody, nobody],
+                Kind::Heartbeat => [everybody, nobody, nobody, nobody],
+                Kind::Promise | Kind::Reject | Kind::HeartbeatReply | Kind::ProbeReply => {
+                    [nobody, to(true, false, false), nobody, nobody]
+                }
+                Kind::Accepted | Kind::Votes => [nobody, to(true, false, true), nobody, nobody],
+                Kind::Fetch => [to(true, true, true), nobody, to(true, true, true), nobody],
+                Kind::Learned => [to(true, false, true), nobody, to(true, false, true), nobody],
+            };
+            assert_eq!(believed, expected, "{:?}", message.kind());
+        }
+    }
+
+    #[test]
+    fn a_ballot_is_used_by_its_owner_alone() {
+        for message in messages(1) {
+            let is_owners = matches!(
+                message.kind(),
+                Kind::Prepare | Kind::Accept | Kind::Chosen | Kind::Heartbeat
+            );
+            if is_owners {
+                let to = if message.kind() == Kind::Chosen { LEARNER } else { ACCEPTOR };
+                assert_eq!(said(OTHER_LEADER, to, &message), Err(Decline::BallotOwner));
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_leader_is_not_for_us() {
+        for message in messages(1) {
+            let is_answer =
+                matches!(message.kind(), Kind::Promise | Kind::Reject | Kind::HeartbeatReply);
+            if is_answer {
+                assert_eq!(said(ACCEPTOR, OTHER_LEADER, &message), Err(Decline::BallotOwner));
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_far_above_everything_seen_are_not_believed() {
+        let last = ROUND_SEEN + ROUND_JUMP_MAX;
+        for (message, further) in messages(last).iter().zip(messages(last + 1)) {
+            let (from, to) = match message.kind() {
+                Kind::Prepare | Kind::Accept | Kind::Heartbeat => (LEADER, ACCEPTOR),
+                Kind::Chosen => (LEADER, LEARNER),
+                Kind::Reject | Kind::Accepted | Kind::ProbeReply => (ACCEPTOR, LEADER),
+                // They name no ballot, or one of the receiver's own.
+                _ => continue,
+            };
+            assert_eq!(said(from, to, message), Ok(()), "{:?}", message.kind());
+            assert_eq!(said(from, to, &further), Err(Decline::RoundJump), "{:?}", message.kind());
+        }
+    }
+
+    #[test]
+    fn slots_far_above_what_is_chosen_are_not_believed() {
+        let last = |first| accept(ballot(1, LEADER), Slot(first), Slot(5));
+        let end = 5 + SLOTS_AHEAD_MAX;
+        assert_eq!(said(LEADER, ACCEPTOR, &last(end - 1)), Ok(()));
+        assert_eq!(said(LEADER, ACCEPTOR, &last(end)), Err(Decline::SlotRange));
+    }
+}
