@@ -114,3 +114,96 @@ impl Catchup {
         request.target
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::quorum::{ClusterId, DiskId, Member, Roles};
+
+    const ME: NodeId = NodeId(2);
+    const LEADER: NodeId = NodeId(1);
+
+    /// Three learners, of which the first leads, and three acceptors.
+    fn configuration() -> Configuration {
+        let member = |id: u32| {
+            let roles = Roles { leader: id <= 3, acceptor: id > 3, learner: false };
+            (NodeId(id), Member { roles, disk: (id > 3).then(DiskId::default) })
+        };
+        Configuration::majority(ClusterId::default(), (1..=6).map(member).collect()).unwrap()
+    }
+
+    /// A learner that knows five slots and has heard of ten.
+    fn behind() -> Catchup {
+        let mut catchup = Catchup::new(&Timing::default());
+        catchup.heard(Slot(10));
+        catchup.heard(Slot(3));
+        catchup.look(Instant(0), Slot(5), false);
+        catchup
+    }
+
+    fn ask(catchup: &mut Catchup, leader: Option<NodeId>) -> (Instant, Target) {
+        let at = catchup.deadline().expect("something is missing");
+        let asked =
+            |catchup: &mut Catchup, now| catchup.due(now, Slot(5), ME, leader, &configuration());
+        assert_eq!(asked(catchup, Instant(at.0 - 1)), None, "not before it is time");
+        (at, asked(catchup, at).expect("it is time"))
+    }
+
+    #[test]
+    fn nothing_is_asked_for_while_nothing_is_missing() {
+        let mut catchup = Catchup::new(&Timing::default());
+        catchup.heard(Slot(5));
+        catchup.look(Instant(0), Slot(5), false);
+        assert_eq!(catchup.deadline(), None);
+        catchup.look(Instant(0), Slot(5), true);
+        assert_eq!(catchup.deadline(), Some(Instant(0).plus(Timing::default().fetch_delay)));
+        catchup.look(Instant(9), Slot(5), true);
+        assert_eq!(catchup.deadline(), Some(Instant(0).plus(Timing::default().fetch_delay)));
+        catchup.look(Instant(9), Slot(6), false);
+        assert_eq!(catchup.deadline(), None, "it has closed by itself");
+    }
+
+    #[test]
+    fn the_leader_is_asked_first_and_then_everybody_in_turn() {
+        let turns = |leader| -> Vec<Target> {
+            let mut catchup = behind();
+            (0..6).map(|_| ask(&mut catchup, leader).1).collect()
+        };
+        let (first, third) = (Target::Learner(LEADER), Target::Learner(NodeId(3)));
+        let all = Target::Acceptors;
+        assert_eq!(turns(Some(LEADER)), [first, all, third, all, first, all]);
+        assert_eq!(turns(Some(ME)), turns(None), "not itself");
+        assert_eq!(turns(Some(NodeId(3))), [third, all, third, all, first, all]);
+    }
+
+    #[test]
+    fn pauses_between_questions_grow_up_to_a_bound() {
+        let mut catchup = behind();
+        let times: Vec<Instant> = (0..9).map(|_| ask(&mut catchup, None).0).collect();
+        let pauses: Vec<u128> =
+            times.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect();
+        assert_eq!(pauses, [20, 40, 80, 160, 320, 500, 500, 500]);
+    }
+
+    #[test]
+    fn an_answer_is_followed_by_the_next_question_to_the_same() {
+        let mut catchup = behind();
+        assert_eq!(catchup.progressed(Instant(1), Slot(6)), None, "nobody was asked");
+        let mut catchup = behind();
+        let (at, target) = ask(&mut catchup, Some(LEADER));
+        assert_eq!(catchup.progressed(at, Slot(5)), None, "no progress");
+        assert_eq!(catchup.progressed(at, Slot(7)), Some(target));
+        assert_eq!(catchup.deadline(), Some(at.plus(Timing::default().fetch_delay)));
+        assert_eq!(catchup.progressed(at, Slot(7)), None, "it was asked for already");
+    }
+
+    #[test]
+    fn a_prefix_that_moves_by_itself_is_left_alone() {
+        let mut catchup = behind();
+        let at = catchup.deadline().expect("something is missing");
+        assert_eq!(catchup.due(at, Slot(6), ME, Some(LEADER), &configuration()), None);
+        assert_eq!(catchup.deadline(), Some(at.plus(Timing::default().fetch_delay)));
+    }
+}
