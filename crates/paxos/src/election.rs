@@ -234,6 +234,8 @@ impl Election {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
     use crate::ballot::Incarnation;
     use crate::quorum::{ClusterId, DiskId, Member, Roles};
@@ -301,5 +303,52 @@ mod tests {
         let at = election.deadline();
         assert_eq!(election.due(Instant(at.0 - 1), &mut rng), None);
         assert_eq!(election.due(at, &mut rng), Some(Due::GiveUp));
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_probe_counts_for_nothing() {
+        let mut rng = Rng::new(1);
+        let (mut election, first) = probing(&mut rng);
+        let at = election.deadline();
+        let Some(Due::Probe { id, spared: false }) = election.due(at, &mut rng) else {
+            panic!("nobody has answered");
+        };
+        let mut answer =
+            |acceptor, id| election.probed(&configuration(), NodeId(acceptor), id, None);
+        assert_eq!([3, 4, 5].map(|acceptor| answer(acceptor, first)), [false; 3]);
+        assert_eq!([3, 4].map(|acceptor| answer(acceptor, id)), [false, true]);
+    }
+
+    #[test]
+    fn a_leader_without_proof_is_waited_for_once() {
+        let mut rng = Rng::new(1);
+        let (mut election, _) = probing(&mut rng);
+        assert!(election.heard(ballot(2), None, Instant(9_000), &mut rng), "it is new");
+        let patience = election.deadline();
+        assert!(!election.heard(ballot(2), None, Instant(50_000), &mut rng));
+        assert_eq!(election.deadline(), patience);
+        assert!(!election.heard(ballot(2), Some(Duration::ZERO), Instant(50_000), &mut rng));
+        assert!(election.deadline() > patience);
+    }
+
+    #[test]
+    fn pauses_after_lost_campaigns_grow_and_differ() {
+        let pauses = |lost: u32| -> Vec<u64> {
+            let pause = |seed| {
+                let mut rng = Rng::new(seed);
+                let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
+                (0..=lost).for_each(|_| election.deposed(Instant(0), &mut rng));
+                election.deadline().0
+            };
+            (0..100).map(pause).collect()
+        };
+        let step = 50_000;
+        for lost in 0..10 {
+            let pauses = pauses(lost);
+            let widest = step * 2u64.pow(lost.min(LOST_MAX));
+            assert!(pauses.iter().all(|pause| (step / 2..=step / 2 + widest).contains(pause)));
+            let wide = |pause: &&u64| **pause > step / 2 + widest / 2;
+            assert!((30..70).contains(&pauses.iter().filter(wide).count()), "{pauses:?}");
+        }
     }
 }

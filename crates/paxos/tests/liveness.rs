@@ -273,3 +273,19 @@ fn wherever_a_leader_reaches_a_quorum_values_are_chosen_and_nobody_flaps() {
         assert_eq!(flaps, 0, "cuts {cuts:07b}");
     }
 }
+
+#[test]
+fn a_leader_that_was_overtaken_is_told_so_by_its_next_heartbeat() {
+    let (mut world, old, new) = World::led();
+    for id in [new, 3, 4, 5] {
+        world.cut(old, id);
+    }
+    assert!(world.run_until(SECOND, |world| world.part(new) == Part::Leading));
+    assert_eq!(world.part(old), Part::Leading, "it knows nothing of it");
+    for acceptor in 3..=5 {
+        world.heal(old, acceptor);
+    }
+    world.run(Timing::default().heartbeat + 3 * LATENCY);
+    assert_eq!(world.part(old), Part::Following);
+    assert_eq!(world.count(old, "deposed"), 1, "not by its own patience");
+}
