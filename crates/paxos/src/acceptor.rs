@@ -250,4 +250,24 @@ mod tests {
         assert_eq!(page.votes, [run(ballot(1, 1), 2, b"cd")]);
         assert_eq!(acceptor.accept(&run(ballot(9, 1), 1, b"z")), Answer::No);
     }
+
+    #[test]
+    fn a_page_keeps_its_bound() {
+        // A run costs 32 bytes and a value five and its own.
+        let mut acceptor = Acceptor::default();
+        accept(&mut acceptor, &run(ballot(1, 1), 0, b"abcdefgh"));
+        accept(&mut acceptor, &run(ballot(2, 1), 20, b"ijkl"));
+        let page = |bytes_max| {
+            let page = acceptor.page(Slot(0), bytes_max);
+            let values: usize = page.votes.iter().map(|run| run.values.len()).sum();
+            (values, page.next.map(|next| next.0))
+        };
+        assert_eq!(page(0), (1, Some(1)), "one vote at least");
+        assert_eq!(page(32 + 3 * 6 - 1), (2, Some(2)));
+        assert_eq!(page(32 + 3 * 6), (3, Some(3)));
+        assert_eq!(page(32 + 8 * 6), (8, Some(20)));
+        assert_eq!(page(2 * 32 + 9 * 6 - 1), (8, Some(20)));
+        assert_eq!(page(2 * 32 + 9 * 6), (9, Some(21)));
+        assert_eq!(page(2 * 32 + 12 * 6), (12, None));
+    }
 }

@@ -133,3 +133,141 @@ fn a_leader_without_a_quorum_steps_down() {
     assert_eq!(refuse(3), Rejected::Deposed);
     assert_eq!(proposer.ballot(), None);
 }
+
+#[test]
+fn a_vote_for_a_part_of_a_run_counts_for_nothing() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposer.propose(vec![vec![7].into(); 3], &Limits::default());
+    let run = proposed(&mut proposer)[1].clone();
+    let mut vote = |id, first, end| {
+        proposer.accepted(&configuration(), NodeId(id), run.ballot, Slot(first), Slot(end)).len()
+    };
+    assert_eq!(run.end(), Slot(4));
+    for id in [2, 3, 4] {
+        assert_eq!((vote(id, 1, 3), vote(id, 2, 4), vote(id, 4, 4)), (0, 0, 0));
+    }
+    assert_eq!((vote(2, 1, 4), vote(3, 1, 4)), (0, 1), "the whole of it, by two of three");
+    assert_eq!(vote(4, 1, 4), 0, "chosen once");
+}
+
+#[test]
+fn a_vote_for_another_ballot_counts_for_nothing() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    let run = proposed(&mut proposer)[0].clone();
+    let (first, end) = (run.first, run.end());
+    for ballot in [
+        Ballot { round: run.ballot.round - 1, ..run.ballot },
+        Ballot { incarnation: Incarnation(9), ..run.ballot },
+    ] {
+        for id in [2, 3, 4] {
+            let chosen = proposer.accepted(&configuration(), NodeId(id), ballot, first, end);
+            assert!(chosen.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_rejection_of_another_ballot_or_by_no_higher_one_changes_nothing() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    let ballot = proposer.leading().unwrap();
+    let (lower, higher) = (Ballot { round: 0, ..ballot }, Ballot { round: 9, ..ballot });
+    let before = proposer.clone();
+    for (of, promised) in [(lower, higher), (ballot, ballot), (ballot, lower)] {
+        for id in [2, 3, 4] {
+            let rejected = proposer.rejected(&configuration(), NodeId(id), of, promised);
+            assert_eq!(rejected, Rejected::Stale);
+        }
+    }
+    assert_eq!(proposer, before);
+}
+
+#[test]
+fn a_campaign_without_a_quorum_is_over_and_the_next_ballot_is_above_what_took_it() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
+    let higher = Ballot { round: 9, ..ballot };
+    let mut refuse = |id| proposer.rejected(&configuration(), NodeId(id), ballot, higher);
+    assert_eq!((refuse(2), refuse(3)), (Rejected::Contested, Rejected::Deposed));
+    assert_eq!(proposer.prepare(&configuration(), Slot(0), |_| None).round, 10);
+}
+
+#[test]
+fn a_page_that_was_not_asked_for_counts_for_nothing() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
+    let page = |from, next| {
+        let (from, next) = (Slot(from), next);
+        Page { from, votes: vec![], next, truncated: Slot(0) }
+    };
+    let mut answer = |id, page| proposer.promise(&configuration(), NodeId(id), ballot, page);
+    assert_eq!(answer(2, page(0, Some(Slot(5)))), Promised::More(Slot(5)));
+    assert_eq!(answer(2, page(0, None)), Promised::Stale, "that page was read");
+    assert_eq!(answer(2, page(6, None)), Promised::Stale, "slot 5 is missing");
+    assert_eq!(answer(2, page(5, Some(Slot(5)))), Promised::Counted, "nothing is left to ask for");
+    assert_eq!(answer(2, page(5, None)), Promised::Stale, "it is complete");
+    assert!(proposer.unpromised().eq([(NodeId(3), Slot(0)), (NodeId(4), Slot(0))]));
+}
+
+#[test]
+fn an_adopted_own_value_that_is_chosen_is_no_longer_ours() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposed(&mut proposer);
+    proposer.propose(vec![vec![7].into(), vec![8].into()], &Limits::default());
+    let limits = Limits { run_slots_max: 1, ..Limits::default() };
+    let runs: Vec<Run> = core::iter::from_fn(|| proposer.next_run(&limits)).collect();
+    elect(&mut proposer, &runs);
+    let again: Vec<Run> = core::iter::from_fn(|| proposer.next_run(&limits)).collect();
+    assert_eq!(again[1].values, runs[0].values, "after a no-op in slot 0");
+    for id in [2, 3] {
+        let (ballot, first) = (again[1].ballot, again[1].first);
+        proposer.accepted(&configuration(), NodeId(id), ballot, first, again[1].end());
+    }
+    assert_eq!(proposer.hand_back(), [vec![8].into()]);
+}
+
+#[test]
+fn values_come_back_in_their_order() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    let commands: Vec<Command> = (1..=5).map(|byte| vec![byte].into()).collect();
+    proposer.propose(commands[..3].to_vec(), &Limits::default());
+    proposed(&mut proposer);
+    proposer.propose(commands[3..].to_vec(), &Limits::default());
+    let other = value(9);
+    proposer.prepare(&configuration(), Slot(4), |_| Some(&other));
+    assert_eq!(proposer.hand_back(), commands);
+}
+
+#[test]
+fn a_value_that_does_not_fit_holds_back_those_behind_it() {
+    let limits = Limits { queue_bytes_max: 4, ..Limits::default() };
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let commands: Vec<Command> = [3, 2, 1].map(|length| vec![7; length].into()).to_vec();
+    assert_eq!(proposer.propose(commands.clone(), &limits), commands[1..]);
+    assert_eq!(proposer.propose(vec![vec![7].into()], &limits), [], "it fits to the byte");
+    let limits = Limits { queue_values_max: 3, ..Limits::default() };
+    assert_eq!(proposer.propose(commands.clone(), &limits), commands[1..]);
+    proposer.hand_back();
+    let limits = Limits { queue_bytes_max: 4, ..Limits::default() };
+    assert_eq!(proposer.propose(vec![vec![7; 4].into()], &limits), [], "there is room again");
+}
+
+#[test]
+fn a_run_keeps_its_bounds() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposed(&mut proposer);
+    let lengths = |limits: Limits, proposer: &mut Proposer| -> Vec<usize> {
+        proposer.propose([1, 1, 1, 30, 1].map(|length| vec![7; length].into()).to_vec(), &limits);
+        core::iter::from_fn(|| proposer.next_run(&limits)).map(|run| run.values.len()).collect()
+    };
+    let limits = Limits { run_slots_max: 2, ..Limits::default() };
+    assert_eq!(lengths(limits, &mut proposer), [2, 2, 1]);
+    // A value costs its bytes and five more.
+    let limits = Limits { run_bytes_max: 18, ..Limits::default() };
+    assert_eq!(lengths(limits, &mut proposer), [3, 1, 1], "a large one goes alone");
+}
