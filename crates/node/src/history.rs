@@ -43,3 +43,23 @@ impl History {
         &self.entries[start..]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::ClientId;
+
+    #[test]
+    fn a_history_is_read_from_a_slot_on() {
+        let mut history = History::default();
+        for slot in [0, 3, 4] {
+            let request = Request::new(ClientId::default(), slot + 1, 1, b"value").unwrap();
+            history.apply(Slot(slot), &request);
+        }
+        let from = |slot| history.from(Slot(slot)).iter().map(|entry| entry.slot.0);
+        assert!(from(0).eq([0, 3, 4]), "slots are counted from zero");
+        assert!(from(1).eq([3, 4]), "there are gaps");
+        assert!(from(4).eq([4]));
+        assert!(from(5).eq([]));
+    }
+}

@@ -50,3 +50,52 @@ impl fmt::Display for RecoveryError {
 }
 
 impl core::error::Error for RecoveryError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use paxos::wire::encode_record;
+    use paxos::{Ballot, ClusterId, DiskId, Member, NodeId, Roles, Slot};
+
+    use super::*;
+
+    fn configuration(cluster: u8) -> Configuration {
+        let roles = Roles { leader: true, acceptor: true, learner: false };
+        let members = [(NodeId(1), Member { roles, disk: Some(DiskId::default()) })].into();
+        Configuration::majority(ClusterId([cluster; 16]), members).unwrap()
+    }
+
+    fn frame(cluster: u8, record: &Record) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_record(&configuration(cluster), record, &mut bytes);
+        bytes
+    }
+
+    fn recovered(frames: &[Vec<u8>]) -> Result<Vec<Record>, RecoveryError> {
+        let mut recovery = Recovery::default();
+        for bytes in frames {
+            recovery.frame(&configuration(1), bytes);
+        }
+        recovery.finish()
+    }
+
+    #[test]
+    fn records_come_back_in_their_order() {
+        let records = [Record::Promised(Ballot::NONE), Record::Truncated(Slot(3))];
+        let frames: Vec<Vec<u8>> = records.iter().map(|record| frame(1, record)).collect();
+        assert_eq!(recovered(&frames), Ok(records.into()));
+    }
+
+    #[test]
+    fn one_frame_that_is_no_record_of_this_cluster_spoils_the_journal() {
+        let record = Record::Truncated(Slot(3));
+        let (ours, foreign) = (frame(1, &record), frame(2, &record));
+        let frames = [ours.clone(), foreign, ours, Vec::new()];
+        let error = RecoveryError { frame: 1, why: WireError::Cluster };
+        assert_eq!(recovered(&frames), Err(error), "the first one is named");
+        let text = "frame 1 of the journal is no record of this cluster: \
+                    it belongs to another cluster";
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -198,4 +198,41 @@ mod tests {
         let old = Request::new(ClientId([0; 16]), 3, 2, b"").unwrap();
         assert_eq!(sessions.look(&old), Known::Refused(Refused::Expired));
     }
+
+    /// The only request of one of many clients.
+    fn first_of(client: usize) -> Request {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&(client as u64).to_le_bytes());
+        Request::new(ClientId(id), 1, 1, b"").unwrap()
+    }
+
+    #[test]
+    fn the_client_whose_last_request_is_oldest_is_forgotten_first() {
+        let mut sessions = Sessions::new();
+        for client in 0..SESSIONS_MAX {
+            apply(&mut sessions, client as u64, &first_of(client));
+        }
+        let again = Request::new(first_of(0).client, 2, 1, b"").unwrap();
+        apply(&mut sessions, 1 << 20, &again);
+        apply(&mut sessions, 1 << 21, &first_of(SESSIONS_MAX));
+        assert_eq!(sessions.look(&again), Known::Done(Slot(1 << 20), 10 << 20));
+        assert_eq!(sessions.look(&first_of(1)), Known::No, "as if it had never been");
+        assert_eq!(sessions.look(&first_of(2)), Known::Done(Slot(2), 20));
+    }
+
+    #[test]
+    fn answers_are_bounded_for_all_clients_together() {
+        let mut sessions = Sessions::new();
+        let clients = ANSWERS_MAX as u64 / SESSION_WINDOW;
+        let of = |client, sequence| request(u8::try_from(client).unwrap(), sequence, 1);
+        for slot in 0..ANSWERS_MAX as u64 {
+            apply(&mut sessions, slot, &of(slot % clients, slot / clients + 1));
+        }
+        assert_eq!(sessions.answers, ANSWERS_MAX);
+        assert_eq!(sessions.by_client.len() as u64, clients);
+        apply(&mut sessions, 1 << 30, &of(clients, 1));
+        assert_eq!(sessions.look(&of(0, 1)), Known::No, "the oldest is forgotten as a whole");
+        assert_eq!(sessions.look(&of(1, 1)), Known::Done(Slot(1), 10));
+        assert_eq!(sessions.answers, ANSWERS_MAX - ANSWERS_MAX / 16 + 1);
+    }
 }
