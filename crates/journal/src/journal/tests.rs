@@ -282,3 +282,21 @@ fn the_scratch_file_is_never_live_whatever_it_says() {
     let (offset, sequence) = (0, Sequence(0));
     assert_eq!(error, OpenError::Damaged { segment: SCRATCH, offset, sequence, why });
 }
+
+#[test]
+fn a_segment_that_starts_below_its_predecessor_is_damage() {
+    let mut journal = fresh();
+    fill_first_segment_is_left(&mut journal);
+    journal.cut(Sequence(u64::MAX)).unwrap();
+    let first = journal.first();
+    journal.append(&[b'x'; SECTOR_BYTES]).unwrap();
+    journal.sync().unwrap();
+    let segment = journal.last().number;
+    assert_eq!(journal.live.len(), 2);
+    let mut disk = journal.into_disk();
+    let header = Header { number: segment, start: Sequence(0), identity: IDENTITY };
+    disk.write_at(segment, 0, &header.to_sector()).unwrap();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap_err();
+    let why = recover::Damage::OutOfOrder;
+    assert_eq!(error, OpenError::Damaged { segment, offset: 0, sequence: first, why });
+}
