@@ -364,4 +364,17 @@ mod tests {
         assert_eq!(learner.read(Slot(3), 1000).len(), 0);
         assert_eq!(learner.read(Slot(4), 1000).len(), 0, "not above a hole");
     }
+
+    #[test]
+    fn one_ballot_proposes_one_value_a_slot() {
+        let configuration = configuration();
+        let mut learner = learner();
+        learner.see(&configuration, &run(1, 0, b"ab")).unwrap();
+        let twisted = learner.see(&configuration, &run(1, 1, b"x"));
+        assert_eq!(twisted, Err(Contradiction::Proposed));
+        for id in 3..=4 {
+            learner.count(&configuration, NodeId(id), ballot(1), Slot(0), Slot(2)).unwrap();
+        }
+        assert_eq!(delivered(&mut learner), [(0, b'a'), (1, b'b')], "what was seen first is kept");
+    }
 }

@@ -289,3 +289,25 @@ fn a_leader_that_was_overtaken_is_told_so_by_its_next_heartbeat() {
     assert_eq!(world.part(old), Part::Following);
     assert_eq!(world.count(old, "deposed"), 1, "not by its own patience");
 }
+
+#[test]
+fn a_new_ballot_is_not_proved_by_answers_to_an_old_one() {
+    let mut world = World::new(1, &[], Limits::default(), LATENCY);
+    world.run(SECOND);
+    let old = world.nodes[&1].ballot().expect("it leads");
+    let reachable = |world: &World| world.nodes[&1].acceptors_reachable(world.now);
+    assert_eq!(reachable(&world), 3);
+    // An acceptor has promised a higher ballot, whose leader is gone.
+    let promised = Ballot { round: old.round + 1, ..old };
+    let reject = Message::Reject { ballot: old, promised, truncated: Slot(0) };
+    world.step(1, Input::Message { from: NodeId(2), message: reject });
+    assert!(world.run_until(SECOND, |world| world.count(1, "elected") == 2));
+    assert_eq!(reachable(&world), 0);
+    for acceptor in 2..=4 {
+        let message = Message::HeartbeatReply { ballot: old, sent: world.now };
+        world.step(1, Input::Message { from: NodeId(acceptor), message });
+    }
+    assert_eq!(reachable(&world), 0, "they came late");
+    world.run(Timing::default().heartbeat);
+    assert_eq!(reachable(&world), 3);
+}

@@ -155,3 +155,18 @@ fn what_was_chosen_is_applied_again_after_a_crash() {
     again.append(1, &request(1, 1));
     assert_eq!(slot_of(&again.replies[0].1), Some(1), "known, after the leader start in slot 0");
 }
+
+#[test]
+fn each_of_a_clients_requests_has_its_own_waiter() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead();
+    alone.append(1, &request(1, 1));
+    alone.append(2, &request(2, 1));
+    assert_eq!(alone.replies, []);
+    assert_eq!(alone.node.waiting(), 2);
+    alone.settle();
+    let answers: Vec<_> =
+        alone.replies.iter().map(|(ticket, reply)| (ticket.0, slot_of(reply))).collect();
+    assert_eq!(answers, [(1, Some(1)), (2, Some(2))]);
+    assert_eq!(alone.node.waiting(), 0);
+}

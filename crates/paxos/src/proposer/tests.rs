@@ -271,3 +271,16 @@ fn a_run_keeps_its_bounds() {
     let limits = Limits { run_bytes_max: 18, ..Limits::default() };
     assert_eq!(lengths(limits, &mut proposer), [3, 1, 1], "a large one goes alone");
 }
+
+#[test]
+fn a_promise_of_another_ballot_counts_for_nothing() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let old = proposer.prepare(&configuration(), Slot(0), |_| None);
+    let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
+    let page = || Page { from: Slot(0), votes: vec![], next: None, truncated: Slot(0) };
+    let mut answer = |id, ballot| proposer.promise(&configuration(), NodeId(id), ballot, page());
+    assert_eq!([2, 3, 4].map(|id| answer(id, old)), [const { Promised::Stale }; 3]);
+    assert_eq!(answer(2, ballot), Promised::Counted);
+    assert_eq!(answer(3, ballot), Promised::Elected { adopted: 0, noops: 0 });
+    assert_eq!(answer(4, ballot), Promised::Stale, "it leads already");
+}
