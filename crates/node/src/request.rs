@@ -109,6 +109,8 @@ impl core::error::Error for RequestError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -128,7 +130,9 @@ mod tests {
         }
         let mut other = good.command().to_vec();
         other[0] = 9;
-        assert_eq!(Request::decode(&other.into()), Err(RequestError::Version(9)));
+        let error = Request::decode(&other.into()).unwrap_err();
+        assert_eq!(error, RequestError::Version(9));
+        assert_eq!(error.to_string(), "request format 9 is not known");
         let twisted = Request::new(ClientId([9; 16]), 3, 4, b"");
         assert_eq!(twisted, Err(RequestError::Sequence));
         let mut zero = good.command().to_vec();

@@ -246,7 +246,7 @@ mod tests {
         accept(&mut acceptor, &run(ballot(1, 1), 0, b"abcd"));
         acceptor.apply(&Record::Truncated(Slot(2)));
         let page = acceptor.page(Slot(0), 1000);
-        assert_eq!(page.truncated, Slot(2));
+        assert_eq!((page.truncated, acceptor.truncated()), (Slot(2), Slot(2)));
         assert_eq!(page.votes, [run(ballot(1, 1), 2, b"cd")]);
         assert_eq!(acceptor.accept(&run(ballot(9, 1), 1, b"z")), Answer::No);
     }

@@ -90,6 +90,8 @@ impl fmt::Display for Slot {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     #[test]
@@ -111,5 +113,11 @@ mod tests {
         assert_eq!(Slot(3).plus(u64::MAX), Slot::LIMIT);
         assert_eq!(Slot(3).since(Slot(5)), 0);
         assert_eq!(Slot(5).since(Slot(3)), 2);
+    }
+
+    #[test]
+    fn captions_show_round_and_leader() {
+        let ballot = Ballot { round: 5, leader: NodeId(2), incarnation: Incarnation(9) };
+        assert_eq!(format!("{ballot} {} {}", NodeId(7), Slot(3)), "5·2 7 3");
     }
 }

@@ -116,3 +116,41 @@ impl Effects {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::ballot::Ballot;
+
+    #[test]
+    fn a_message_is_filed_by_its_kind() {
+        let (ballot, to) = (Ballot::NONE, [NodeId(1), NodeId(2)]);
+        let mut effects = Effects::default();
+        assert!(effects.write.is_empty());
+        effects.send_all(to.into_iter(), &Message::Probe { id: 1 });
+        assert!(effects.write.is_empty());
+        let waits = Message::Accepted { ballot, first: Slot(0), end: Slot(1) };
+        effects.send_all(to.into_iter(), &waits);
+        assert!(!effects.write.is_empty(), "there is something to send behind the disk");
+        let to_whom = |sent: &[Envelope]| sent.iter().map(|it| it.to).collect::<Vec<_>>();
+        assert_eq!(to_whom(&effects.send), to);
+        assert_eq!(to_whom(&effects.write.then_send), to);
+    }
+
+    #[test]
+    fn a_cleared_list_is_empty() {
+        let command: Command = vec![7].into();
+        let mut effects = Effects::default();
+        effects.send(NodeId(1), Message::Probe { id: 1 });
+        effects.write.records.push(Record::Truncated(Slot(1)));
+        assert!(!effects.write.is_empty());
+        effects.write.then_send.clone_from(&effects.send);
+        effects.chosen.push((Slot(0), Value::Noop));
+        effects.refused.push(Refusal { command, reason: RefusalReason::WindowFull });
+        effects.events.push(Event::Probed);
+        effects.clear();
+        assert_eq!(effects, Effects::default());
+    }
+}

@@ -360,6 +360,7 @@ mod tests {
         delivered(&mut learner);
         assert_eq!(learner.read(Slot(0), 1000).len(), 3);
         assert_eq!(learner.read(Slot(1), 12).len(), 2);
+        assert_eq!(learner.read(Slot(1), 11).len(), 1, "a value costs its bytes and five more");
         assert_eq!(learner.read(Slot(1), 0).len(), 1, "one value at least");
         assert_eq!(learner.read(Slot(3), 1000).len(), 0);
         assert_eq!(learner.read(Slot(4), 1000).len(), 0, "not above a hole");
@@ -376,5 +377,36 @@ mod tests {
             learner.count(&configuration, NodeId(id), ballot(1), Slot(0), Slot(2)).unwrap();
         }
         assert_eq!(delivered(&mut learner), [(0, b'a'), (1, b'b')], "what was seen first is kept");
+    }
+
+    #[test]
+    fn what_was_handed_out_is_no_longer_counted() {
+        let configuration = configuration();
+        let mut learner = learner();
+        learner.see(&configuration, &run(1, 0, b"ab")).unwrap();
+        for id in 3..=4 {
+            learner.count(&configuration, NodeId(id), ballot(1), Slot(0), Slot(2)).unwrap();
+        }
+        assert_eq!(delivered(&mut learner).len(), 2);
+        assert_eq!((&learner.seen, &learner.tally), (&Runs::default(), &Tally::default()));
+    }
+
+    #[test]
+    fn a_learner_keeps_as_many_bytes_as_it_may() {
+        let configuration = configuration();
+        let limits = Limits { ahead_bytes_max: 3, ..Limits::default() };
+        let kept = |lengths: &[usize]| {
+            let mut learner = Learner::new(&limits);
+            for (slot, length) in (0..).zip(lengths) {
+                let values = vec![Value::Command(vec![7; *length].into())].into();
+                let run = Run { ballot: ballot(1), first: Slot(slot), values };
+                learner.see(&configuration, &run).unwrap();
+            }
+            learner.seen.bytes()
+        };
+        assert_eq!(kept(&[3]), 3);
+        assert_eq!(kept(&[4]), 0);
+        assert_eq!(kept(&[1, 2, 1]), 3);
+        assert_eq!(kept(&[2, 2, 1]), 3);
     }
 }

@@ -252,6 +252,8 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -261,5 +263,12 @@ mod tests {
         let promised = ballot;
         let (id, progress_age) = (1, None);
         assert!(!Message::ProbeReply { id, promised, progress_age }.waits_for_disk());
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+        assert!(names.contains("heartbeat_reply"));
     }
 }

@@ -296,6 +296,8 @@ impl core::error::Error for ConfigurationError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     fn members(leaders: u32, acceptors: u32) -> BTreeMap<NodeId, Member> {
@@ -356,5 +358,34 @@ mod tests {
         let mut diskless = members(1, 3);
         diskless.get_mut(&NodeId(2)).unwrap().disk = None;
         assert_eq!(build(diskless), Some(ConfigurationError::Disk(NodeId(2))));
+    }
+
+    #[test]
+    fn as_many_members_as_bits_are_allowed() {
+        let build =
+            |acceptors| Configuration::majority(ClusterId([0; 16]), members(1, acceptors)).err();
+        assert_eq!(build(63), None);
+        assert_eq!(build(64), Some(ConfigurationError::TooManyNodes(65)));
+    }
+
+    #[test]
+    fn a_quorum_is_left_until_too_many_are_against_it() {
+        let configuration = Configuration::majority(ClusterId([0; 16]), members(1, 5)).unwrap();
+        let mut against = Voters::<Phase1>::default();
+        assert!(against.is_empty());
+        for (acceptor, is_left) in [(2, true), (3, true), (4, false)] {
+            configuration.count(&mut against, NodeId(acceptor));
+            assert!(!against.is_empty());
+            assert_eq!(configuration.is_quorum_left(against), is_left, "{}", against.len());
+        }
+    }
+
+    #[test]
+    fn a_refused_configuration_says_why() {
+        let build =
+            |p1, p2| Configuration::flexible(ClusterId([0; 16]), members(1, 5), p1, p2).err();
+        let text = "a phase-1 quorum of 3 and a phase-2 quorum of 2 of 5 acceptors might not \
+                    meet; their sum must exceed 5";
+        assert_eq!(build(3, 2).map(|error| error.to_string()).as_deref(), Some(text));
     }
 }

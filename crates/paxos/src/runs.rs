@@ -260,4 +260,15 @@ mod tests {
         assert_eq!(runs.next_from(Slot(8)), None);
         assert_eq!(runs.end(), Slot(8));
     }
+
+    #[test]
+    fn nothing_is_left_of_a_run_that_was_cut_whole() {
+        let mut runs = Runs::default();
+        assert!(runs.is_empty());
+        runs.merge(&run(1, 2, b"cd"));
+        assert!(!runs.is_empty());
+        runs.cut_below(Slot(4));
+        assert!(runs.is_empty());
+        assert_eq!(runs, Runs::default(), "no bytes either");
+    }
 }

@@ -139,6 +139,7 @@ mod tests {
             let (first, end) = (rng.below(6), 6 + rng.below(8));
             let mut chosen = BTreeMap::new();
             for (ballot, from, to) in tally.chosen(&configuration, Slot(first), Slot(end)) {
+                assert!(from < to, "an empty part says nothing");
                 for slot in from.0..to.0 {
                     assert!(chosen.insert(slot, ballot).is_none());
                 }

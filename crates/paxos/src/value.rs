@@ -128,3 +128,30 @@ pub(crate) fn distance(from: Slot, to: Slot) -> usize {
 
 /// About what a value costs on the wire beside its bytes: kind, length.
 pub(crate) const VALUE_OVERHEAD: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn only_clients_values_hold_bytes() {
+        let value = Value::Command(vec![7; 3].into());
+        assert_eq!((value.len(), value.is_empty()), (3, false));
+        assert_eq!(value.command(), Some(&vec![7; 3].into()));
+        for own in [Value::Noop, Value::LeaderStart] {
+            assert_eq!((own.len(), own.is_empty(), own.command()), (0, true, None));
+        }
+    }
+
+    #[test]
+    fn a_window_on_values_is_equal_wherever_they_are_stored() {
+        let value = |byte| Value::Command(vec![byte].into());
+        let all = Values::from((0..5).map(value).collect::<Vec<_>>());
+        let part = all.slice(1, 4).slice(1, 3);
+        assert_eq!(part, Values::from(vec![value(2), value(3)]));
+        assert_ne!(part, all.slice(1, 3));
+        assert_eq!((part.bytes(), part.count()), (2, 2));
+    }
+}

@@ -170,3 +170,25 @@ fn each_of_a_clients_requests_has_its_own_waiter() {
     assert_eq!(answers, [(1, Some(1)), (2, Some(2))]);
     assert_eq!(alone.node.waiting(), 0);
 }
+
+#[test]
+fn a_node_says_what_it_has_applied_and_when_to_wake_it() {
+    let mut alone = Alone::start(1, vec![]);
+    assert_eq!(alone.node.applied(), Slot(0));
+    alone.lead();
+    alone.append(1, &request(1, 1));
+    alone.settle();
+    assert_eq!(alone.node.applied(), Slot(2), "the leader's start and a value");
+    assert!(alone.node.deadline() > Some(alone.now), "a heartbeat is due");
+    assert_eq!(alone.node.deadline(), alone.node.replica().deadline());
+}
+
+#[test]
+fn cleared_effects_are_empty() {
+    let mut effects: Effects<()> = Effects::default();
+    effects.replies.push((Ticket(1), Reply::Busy));
+    effects.replica.events.push(paxos::Event::Probed);
+    effects.clear();
+    assert!(effects.replies.is_empty());
+    assert_eq!(effects.replica, paxos::Effects::default());
+}

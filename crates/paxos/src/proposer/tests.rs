@@ -221,12 +221,15 @@ fn an_adopted_own_value_that_is_chosen_is_no_longer_ours() {
     let runs: Vec<Run> = core::iter::from_fn(|| proposer.next_run(&limits)).collect();
     elect(&mut proposer, &runs);
     let again: Vec<Run> = core::iter::from_fn(|| proposer.next_run(&limits)).collect();
-    assert_eq!(again[1].values, runs[0].values, "after a no-op in slot 0");
-    for id in [2, 3] {
-        let (ballot, first) = (again[1].ballot, again[1].first);
-        proposer.accepted(&configuration(), NodeId(id), ballot, first, again[1].end());
+    for (at, mine) in [(1, 8), (2, 7)] {
+        let mut proposer = proposer.clone();
+        assert_eq!(again[at].values, runs[at - 1].values, "after a no-op in slot 0");
+        for id in [2, 3] {
+            let (ballot, first, end) = (again[at].ballot, again[at].first, again[at].end());
+            proposer.accepted(&configuration(), NodeId(id), ballot, first, end);
+        }
+        assert_eq!(proposer.hand_back(), [vec![mine].into()]);
     }
-    assert_eq!(proposer.hand_back(), [vec![8].into()]);
 }
 
 #[test]
@@ -283,4 +286,127 @@ fn a_promise_of_another_ballot_counts_for_nothing() {
     assert_eq!(answer(2, ballot), Promised::Counted);
     assert_eq!(answer(3, ballot), Promised::Elected { adopted: 0, noops: 0 });
     assert_eq!(answer(4, ballot), Promised::Stale, "it leads already");
+}
+
+#[test]
+fn holes_below_adopted_values_are_filled_with_noops() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let old = Ballot { round: 1, leader: NodeId(9), incarnation: Incarnation(9) };
+    let ballot = proposer.prepare(&configuration(), Slot(1), |_| None);
+    let vote = |first, count| Run {
+        ballot: old,
+        first: Slot(first),
+        values: vec![value(7); count].into(),
+    };
+    let votes = vec![vote(3, 2), vote(6, 1)];
+    let page = Page { from: Slot(1), votes, next: None, truncated: Slot(0) };
+    let mut answer = |id| proposer.promise(&configuration(), NodeId(id), ballot, page.clone());
+    assert_eq!(answer(2), Promised::Counted);
+    assert_eq!(answer(3), Promised::Elected { adopted: 3, noops: 3 });
+    let values: Vec<(Slot, Values)> =
+        proposed(&mut proposer).into_iter().map(|run| (run.first, run.values)).collect();
+    let expected = [
+        (1, vec![Value::Noop; 2]),
+        (3, vec![value(7); 2]),
+        (5, vec![Value::Noop]),
+        (6, vec![value(7)]),
+        (7, vec![Value::LeaderStart]),
+    ];
+    assert_eq!(values, expected.map(|(first, values)| (Slot(first), values.into())));
+    let own = values.iter().all(|(first, _)| proposer.window() > Some((Slot(0), *first)));
+    assert!(own, "all of them in flight");
+}
+
+#[test]
+fn what_is_in_flight_is_counted_from_the_first_open_slot() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let open = |proposer: &Proposer| (proposer.slots_in_flight(), proposer.window());
+    assert_eq!(open(&proposer), (0, None));
+    elect(&mut proposer, &[]);
+    assert_eq!(open(&proposer), (0, Some((Slot(0), Slot(0)))));
+    let limits = Limits { run_slots_max: 2, slots_in_flight_max: 4, ..Limits::default() };
+    proposer.propose(vec![vec![7].into(); 6], &limits);
+    let runs: Vec<Run> = core::iter::from_fn(|| proposer.next_run(&limits)).collect();
+    assert_eq!(open(&proposer), (4, Some((Slot(0), Slot(4)))));
+    // The second run is chosen before the first: the window waits for the lowest.
+    for (at, after) in [(1, (4, Some((Slot(0), Slot(4))))), (0, (1, Some((Slot(3), Slot(4)))))] {
+        let run: &Run = &runs[at];
+        for id in [2, 3] {
+            let (ballot, first) = (run.ballot, run.first);
+            proposer.accepted(&configuration(), NodeId(id), ballot, first, run.end());
+        }
+        assert_eq!(open(&proposer), after);
+    }
+}
+
+#[test]
+fn what_is_learned_elsewhere_is_no_longer_in_flight() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    proposer.propose(vec![vec![7].into(); 2], &Limits::default());
+    assert_eq!(proposed(&mut proposer).len(), 2);
+    let (start, seven) = (Value::LeaderStart, value(7));
+    let chosen = |slot| Some(if slot == Slot(0) { &start } else { &seven });
+    assert_eq!(proposer.settled(Slot(2), chosen), None);
+    assert_eq!(proposer.window(), Some((Slot(1), Slot(3))), "half of a run is not closed");
+    assert_eq!(proposer.settled(Slot(3), chosen), None);
+    assert_eq!(proposer.window(), Some((Slot(3), Slot(3))));
+}
+
+#[test]
+fn a_prefix_that_reaches_past_what_could_be_adopted_ends_the_ballot() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let old = Ballot { round: 1, leader: NodeId(9), incarnation: Incarnation(9) };
+    let seven = value(7);
+    elect(&mut proposer, &[Run { ballot: old, first: Slot(0), values: vec![value(7); 5].into() }]);
+    assert_eq!(proposer.clone().settled(Slot(9), |_| Some(&seven)), Some(Slot(5)));
+    assert_eq!(proposer.settled(Slot(5), |_| Some(&seven)), None, "all of it was adopted");
+    let runs = proposed(&mut proposer);
+    assert_eq!((runs.len(), runs[0].first), (1, Slot(5)));
+}
+
+#[test]
+fn values_are_held_until_their_fate_is_known() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    assert!(!proposer.holds_values());
+    elect(&mut proposer, &[]);
+    assert!(proposer.holds_values(), "whoever leads may get some at any time");
+    proposed(&mut proposer);
+    proposer.give_up();
+    assert!(!proposer.holds_values(), "its own start is nobody's value");
+    proposer.prepare(&configuration(), Slot(0), |_| None);
+    assert!(proposer.is_preparing());
+    assert!(!proposer.holds_values());
+    proposer.propose(vec![vec![7].into()], &Limits::default());
+    assert!(proposer.holds_values(), "it waits");
+    elect(&mut proposer, &[]);
+    assert!(!proposer.is_preparing());
+    proposed(&mut proposer);
+    proposer.prepare(&configuration(), Slot(0), |_| None);
+    assert!(proposer.holds_values(), "it may be chosen");
+    proposer.give_up();
+    assert!(proposer.holds_values());
+    assert_eq!(proposer.hand_back().len(), 1);
+    assert!(!proposer.holds_values());
+}
+
+#[test]
+fn the_queue_counts_bytes_in_and_out() {
+    let limits = Limits { queue_bytes_max: 4, ..Limits::default() };
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    let fits = |proposer: &mut Proposer, length| {
+        proposer.propose(vec![vec![7; length].into()], &limits).is_empty()
+    };
+    assert!(fits(&mut proposer, 4));
+    assert!(!fits(&mut proposer, 1));
+    proposed(&mut proposer);
+    assert!(fits(&mut proposer, 1), "what is proposed waits no more");
+    proposed(&mut proposer);
+    // Both slots were chosen to hold something else, so both values wait again.
+    let other = value(9);
+    proposer.prepare(&configuration(), Slot(3), |_| Some(&other));
+    assert!(!fits(&mut proposer, 0), "five bytes of four");
+    assert_eq!(proposer.hand_back().len(), 2);
+    assert!(fits(&mut proposer, 4));
 }
