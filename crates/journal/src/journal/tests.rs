@@ -300,3 +300,30 @@ fn a_segment_that_starts_below_its_predecessor_is_damage() {
     let why = recover::Damage::OutOfOrder;
     assert_eq!(error, OpenError::Damaged { segment, offset: 0, sequence: first, why });
 }
+
+#[test]
+fn a_frame_that_fits_to_the_byte_stays_in_its_segment() {
+    let mut journal = fresh();
+    let room = journal.capacity() - journal.written;
+    journal.append(&vec![b'x'; room - frame::HEADER_BYTES]).unwrap();
+    assert_eq!(journal.live.len(), 1);
+    journal.append(b"y").unwrap();
+    assert_eq!(journal.live.len(), 2);
+    journal.sync().unwrap();
+    assert_eq!(open(crashed(journal)).1, b"xy");
+}
+
+#[test]
+fn a_journal_tells_how_large_its_files_are() {
+    let mut journal = fresh();
+    let first = FIRST_SEGMENT_BYTES as u64;
+    assert_eq!(journal.file_bytes(), first);
+    fill_first_segment(&mut journal);
+    journal.append(&[b'x'; 128]).unwrap();
+    let segment_bytes = SMALL.segment_bytes as u64;
+    assert_eq!(journal.file_bytes(), first + segment_bytes);
+    journal.prepare().unwrap();
+    assert_eq!(journal.file_bytes(), first + 2 * segment_bytes);
+    journal.cut(Sequence(u64::MAX)).unwrap();
+    assert_eq!(journal.file_bytes(), 2 * segment_bytes);
+}
