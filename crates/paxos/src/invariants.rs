@@ -26,3 +26,21 @@ pub fn check(acceptor: &Acceptor, proposer: &Proposer, learner: &Learner) {
         "a round that was promised here could be used again here"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ballot::{Ballot, Incarnation, NodeId};
+    use crate::config::Limits;
+    use crate::record::Record;
+
+    #[test]
+    #[should_panic(expected = "a round that was promised here could be used again here")]
+    fn a_promise_that_the_proposer_has_not_seen_is_a_bug_of_ours() {
+        let mut acceptor = Acceptor::default();
+        let ballot = Ballot { round: 1, leader: NodeId(2), incarnation: Incarnation(1) };
+        acceptor.apply(&Record::Promised(ballot));
+        let proposer = Proposer::new(NodeId(1), Incarnation(1));
+        check(&acceptor, &proposer, &Learner::new(&Limits::default()));
+    }
+}

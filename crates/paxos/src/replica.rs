@@ -486,3 +486,6 @@ fn note(from: NodeId, learned: Result<(), Contradiction>, effects: &mut Effects)
         Err(Contradiction::Chosen(slot)) => effects.events.push(Event::Conflict { slot }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,6 +273,8 @@ fn a_run_keeps_its_bounds() {
     // A value costs its bytes and five more.
     let limits = Limits { run_bytes_max: 18, ..Limits::default() };
     assert_eq!(lengths(limits, &mut proposer), [3, 1, 1], "a large one goes alone");
+    let limits = Limits { run_bytes_max: 17, ..Limits::default() };
+    assert_eq!(lengths(limits, &mut proposer), [2, 1, 1, 1]);
 }
 
 #[test]
@@ -401,12 +403,12 @@ fn the_queue_counts_bytes_in_and_out() {
     assert!(fits(&mut proposer, 4));
     assert!(!fits(&mut proposer, 1));
     proposed(&mut proposer);
-    assert!(fits(&mut proposer, 1), "what is proposed waits no more");
+    assert!(fits(&mut proposer, 4), "what is proposed waits no more");
     proposed(&mut proposer);
     // Both slots were chosen to hold something else, so both values wait again.
     let other = value(9);
     proposer.prepare(&configuration(), Slot(3), |_| Some(&other));
-    assert!(!fits(&mut proposer, 0), "five bytes of four");
+    assert!(!fits(&mut proposer, 0), "eight bytes of four");
     assert_eq!(proposer.hand_back().len(), 2);
     assert!(fits(&mut proposer, 4));
 }

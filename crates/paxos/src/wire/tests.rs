@@ -1,7 +1,8 @@
 //! Golden bytes, round trips, and what hostile bytes do: nothing.
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
 use alloc::{format, vec};
 
 use super::*;
@@ -175,4 +176,51 @@ fn no_bytes_cause_a_panic_or_a_large_allocation() {
         }
     }
     assert!(accepted > 1000, "mutations of the body are often well-formed");
+}
+
+#[test]
+fn the_protocols_own_values_hold_no_bytes() {
+    let mut good = encoded(&messages()[3]);
+    let values = good.len() - (5 + 5 + 5 + 2);
+    for own in [values, values + 5] {
+        let mut bytes = good.clone();
+        let kind = bytes[own];
+        bytes[own + 1] = 1;
+        let refused = decode_message(&configuration(), NodeId(1), &bytes);
+        assert_eq!(refused, Err(WireError::Kind(kind)));
+    }
+    good[values] = 3;
+    let refused = decode_message(&configuration(), NodeId(1), &good);
+    assert_eq!(refused, Err(WireError::Kind(3)));
+}
+
+#[test]
+fn the_longest_age_is_not_never() {
+    let (ballot, sent, chosen) = (ballot(), Instant(0), Slot(0));
+    for proof_age in [None, Some(Duration::from_micros(NEVER - 1))] {
+        let message = Message::Heartbeat { ballot, sent, proof_age, chosen };
+        let decoded = decode_message(&configuration(), NodeId(1), &encoded(&message));
+        assert_eq!(decoded, Ok((NodeId(2), message)));
+    }
+    let endless = Message::Heartbeat { ballot, sent, proof_age: Some(Duration::MAX), chosen };
+    let decoded = decode_message(&configuration(), NodeId(1), &encoded(&endless));
+    assert!(matches!(decoded, Ok((_, Message::Heartbeat { proof_age: Some(_), .. }))));
+}
+
+#[test]
+fn every_refusal_has_a_name_and_a_sentence_of_its_own() {
+    let all = [
+        WireError::Short,
+        WireError::Long,
+        WireError::Version(9),
+        WireError::Kind(9),
+        WireError::Cluster,
+        WireError::Epoch(9),
+        WireError::Receiver(NodeId(9)),
+        WireError::Sender(NodeId(9)),
+        WireError::Slots,
+    ];
+    let names: BTreeSet<&str> = all.iter().map(WireError::name).collect();
+    let sentences: BTreeSet<String> = all.iter().map(ToString::to_string).collect();
+    assert_eq!((names.len(), sentences.len()), (all.len(), all.len()));
 }

@@ -1,0 +1,296 @@
+//! What one replica answers, to whom, and what it makes of what it hears.
+
+use alloc::vec;
+
+use super::*;
+use crate::ballot::Incarnation;
+use crate::config::{Limits, Timing};
+use crate::message::Kind;
+use crate::quorum::{ClusterId, Configuration, DiskId, Member};
+use crate::runs::Run;
+use crate::value::Value;
+
+/// Two leaders, three acceptors, one learner.
+const APART: fn(u32) -> Roles =
+    |id| Roles { leader: id <= 2, acceptor: (3..=5).contains(&id), learner: id == 6 };
+/// Three nodes that do everything.
+const TOGETHER: fn(u32) -> Roles =
+    |id| Roles { leader: id <= 3, acceptor: id <= 3, learner: false };
+
+const BYTES_MAX: usize = 10;
+
+fn node(id: u32, roles: fn(u32) -> Roles, announce: Announce) -> Replica {
+    let member = |id| {
+        let roles = roles(id);
+        (NodeId(id), Member { roles, disk: roles.acceptor.then(DiskId::default) })
+    };
+    let members = (1..=6).map(member).filter(|(_, member)| member.roles != Roles::default());
+    let config = Config {
+        node: NodeId(id),
+        incarnation: Incarnation(7),
+        configuration: Configuration::majority(ClusterId::default(), members.collect()).unwrap(),
+        timing: Timing::default(),
+        limits: Limits { value_bytes_max: BYTES_MAX, ..Limits::default() },
+        announce,
+    };
+    Replica::recover(config, [], Instant(0), 1)
+}
+
+fn hear(replica: &mut Replica, now: u64, from: u32, message: Message) -> Effects {
+    let mut effects = Effects::default();
+    let input = Input::Message { from: NodeId(from), message };
+    replica.step(Instant(now), input, &mut effects);
+    effects
+}
+
+/// The node leads, by the votes of the first two acceptors.
+fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
+    let now = replica.deadline().expect("a leader waits for something");
+    replica.step(now, Input::Tick, &mut Effects::default());
+    let acceptors: Vec<u32> =
+        replica.config.configuration.acceptors().iter().take(2).map(|id| id.0).collect();
+    for from in &acceptors {
+        let (promised, progress_age) = (Ballot::NONE, None);
+        hear(replica, now.0, *from, Message::ProbeReply { id: 1, promised, progress_age });
+    }
+    let ballot = replica.ballot().expect("it prepares");
+    let mut effects = Effects::default();
+    for from in &acceptors {
+        let (slot, truncated) = (Slot(0), Slot(0));
+        let page = Page { from: slot, votes: vec![], next: None, truncated };
+        effects = hear(replica, now.0, *from, Message::Promise { ballot, page });
+    }
+    assert_eq!(replica.part(), Part::Leading);
+    (now, ballot, effects)
+}
+
+fn ballot(round: u64, leader: u32) -> Ballot {
+    Ballot { round, leader: NodeId(leader), incarnation: Incarnation(0) }
+}
+
+fn heartbeat(ballot: Ballot) -> Message {
+    let proof_age = Some(Duration::ZERO);
+    Message::Heartbeat { ballot, sent: Instant(0), proof_age, chosen: Slot(0) }
+}
+
+fn accept(ballot: Ballot, first: u64, byte: u8) -> Message {
+    let values = vec![Value::Command(vec![byte].into())].into();
+    Message::Accept { run: Run { ballot, first: Slot(first), values }, chosen: Slot(0) }
+}
+
+fn learned(byte: u8, count: usize, truncated: u64) -> Message {
+    let values = vec![Value::Command(vec![byte].into()); count].into();
+    let (first, chosen) = (Slot(0), Slot(count as u64));
+    Message::Learned { first, values, chosen, truncated: Slot(truncated) }
+}
+
+/// To whom something of that kind goes, at once or behind the disk.
+fn sent(effects: &Effects, kind: Kind) -> Vec<u32> {
+    let all = effects.send.iter().chain(&effects.write.then_send);
+    all.filter(|envelope| envelope.message.kind() == kind).map(|envelope| envelope.to.0).collect()
+}
+
+#[test]
+fn lower_leaders_look_around_first() {
+    for (id, earliest) in [(1, 0), (2, 50_000)] {
+        let deadline = node(id, APART, Announce::EveryLearner).deadline();
+        let latest = Instant(earliest + 25_000);
+        assert!(Some(Instant(earliest)) <= deadline && deadline <= Some(latest), "{deadline:?}");
+    }
+}
+
+#[test]
+fn a_node_knows_who_leads_for_as_long_as_it_hears_it() {
+    let mut follower = node(2, APART, Announce::EveryLearner);
+    assert_eq!(follower.leader(Instant(0)), None);
+    hear(&mut follower, 0, 1, heartbeat(ballot(1, 1)));
+    let patience = Instant(0).plus(Timing::default().election_timeout * 2);
+    assert_eq!(follower.leader(patience), Some(NodeId(1)));
+    assert_eq!(follower.leader(Instant(patience.0 + 1)), None);
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (now, own, _) = lead(&mut leader);
+    assert_eq!(leader.leader(now), Some(NodeId(1)));
+    for from in [3, 4] {
+        let (promised, truncated) = (ballot(9, 2), Slot(0));
+        hear(&mut leader, now.0, from, Message::Reject { ballot: own, promised, truncated });
+    }
+    assert_eq!((leader.part(), leader.leader(now)), (Part::Following, None), "it led just now");
+}
+
+#[test]
+fn only_an_acceptor_has_something_to_show() {
+    let shows = |id| node(id, APART, Announce::EveryLearner).acceptor().is_some();
+    assert_eq!([1, 3, 6].map(shows), [false, true, false]);
+}
+
+#[test]
+fn proposals_go_to_acceptors_and_to_other_learners() {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (_, _, effects) = lead(&mut leader);
+    assert_eq!(sent(&effects, Kind::Accept), [2, 3, 4, 5, 6]);
+    assert_eq!(leader.slots_in_flight(), 1);
+    let (_, _, effects) = lead(&mut node(1, TOGETHER, Announce::EveryLearner));
+    assert_eq!(sent(&effects, Kind::Accept), [1, 2, 3], "it talks to itself");
+}
+
+#[test]
+fn votes_go_to_every_learner_or_to_the_leader_alone() {
+    for (announce, expected) in
+        [(Announce::EveryLearner, vec![1, 2, 6]), (Announce::LeaderOnly, vec![2])]
+    {
+        let mut acceptor = node(3, APART, announce);
+        let effects = hear(&mut acceptor, 0, 2, accept(ballot(1, 2), 0, 7));
+        assert_eq!(sent(&effects, Kind::Accepted), expected);
+    }
+}
+
+#[test]
+fn a_leader_that_alone_hears_votes_tells_the_others() {
+    for (announce, expected) in
+        [(Announce::EveryLearner, vec![]), (Announce::LeaderOnly, vec![2, 6])]
+    {
+        let mut leader = node(1, APART, announce);
+        let (now, ballot, _) = lead(&mut leader);
+        let mut last = Effects::default();
+        for from in [3, 4] {
+            assert!(sent(&last, Kind::Chosen).is_empty());
+            let vote = Message::Accepted { ballot, first: Slot(0), end: Slot(1) };
+            last = hear(&mut leader, now.0, from, vote);
+        }
+        assert_eq!(last.chosen, [(Slot(0), Value::LeaderStart)]);
+        assert_eq!(sent(&last, Kind::Chosen), expected);
+    }
+}
+
+#[test]
+fn a_fetch_is_answered_with_what_is_chosen_or_else_with_votes() {
+    let answer = |replica: &mut Replica, slot| {
+        let effects = hear(replica, 0, 2, Message::Fetch { from: Slot(slot) });
+        let kinds = [Kind::Learned, Kind::Votes].map(|kind| sent(&effects, kind).len());
+        (kinds[0], kinds[1])
+    };
+    assert_eq!(answer(&mut node(6, APART, Announce::EveryLearner), 0), (1, 0), "it knows nothing");
+    assert_eq!(answer(&mut node(3, APART, Announce::EveryLearner), 0), (0, 1));
+    let mut both = node(1, TOGETHER, Announce::EveryLearner);
+    assert_eq!(answer(&mut both, 0), (0, 1));
+    hear(&mut both, 0, 2, learned(7, 1, 0));
+    assert_eq!(answer(&mut both, 0), (1, 0));
+    assert_eq!(answer(&mut both, 1), (0, 1), "it knows no more than who asks");
+}
+
+#[test]
+fn a_learner_is_behind_only_what_it_lacks() {
+    let mut learner = node(6, APART, Announce::EveryLearner);
+    let behind = |effects: &Effects| {
+        effects.events.iter().filter(|event| matches!(event, Event::Behind { .. })).count()
+    };
+    assert_eq!(behind(&hear(&mut learner, 0, 1, learned(7, 2, 1))), 1);
+    assert_eq!(learner.chosen(), Slot(2));
+    assert_eq!(behind(&hear(&mut learner, 0, 1, learned(7, 2, 2))), 0);
+    assert_eq!(behind(&hear(&mut learner, 0, 1, learned(7, 2, 3))), 1);
+}
+
+#[test]
+fn a_value_may_be_as_large_as_the_bound() {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (now, _, _) = lead(&mut leader);
+    let commands: Vec<Command> =
+        [BYTES_MAX, BYTES_MAX + 1].map(|length| vec![7; length].into()).to_vec();
+    let mut effects = Effects::default();
+    leader.step(now, Input::Propose(commands.clone()), &mut effects);
+    let reason = RefusalReason::TooLarge { bytes_max: BYTES_MAX };
+    assert_eq!(effects.refused, [Refusal { command: commands[1].clone(), reason }]);
+}
+
+#[test]
+fn a_lower_leaders_heartbeat_changes_nothing_for_a_higher_one() {
+    let mut leader = node(2, APART, Announce::EveryLearner);
+    let (now, own, _) = lead(&mut leader);
+    assert!(own > ballot(1, 1));
+    hear(&mut leader, now.0, 1, heartbeat(ballot(1, 1)));
+    assert_eq!(leader.part(), Part::Leading);
+    let effects = hear(&mut leader, now.0, 1, heartbeat(ballot(2, 1)));
+    assert_eq!(leader.part(), Part::Following);
+    assert!(effects.events.contains(&Event::Deposed { by: ballot(2, 1) }));
+}
+
+#[test]
+fn values_are_let_go_when_somebody_else_is_supported() {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (now, own, _) = lead(&mut leader);
+    leader.step(now, Input::Propose(vec![vec![7].into()]), &mut Effects::default());
+    let other = ballot(own.round + 1, 2);
+    let refused = |leader: &mut Replica, promised, progress_age| {
+        hear(leader, now.0, 3, Message::ProbeReply { id: 9, promised, progress_age }).refused.len()
+    };
+    let lately = Some(Duration::ZERO);
+    assert_eq!(refused(&mut leader, other, lately), 0, "while it leads itself");
+    for from in [3, 4] {
+        let reject = Message::Reject { ballot: own, promised: other, truncated: Slot(0) };
+        hear(&mut leader, now.0, from, reject);
+    }
+    assert_eq!(leader.part(), Part::Following);
+    let silent = Some(Timing::default().election_timeout);
+    assert_eq!(refused(&mut leader, other, None), 0);
+    assert_eq!(refused(&mut leader, other, silent), 0, "too long ago");
+    assert_eq!(refused(&mut leader, own, lately), 0, "that was itself");
+    assert_eq!(refused(&mut leader, other, lately), 1);
+}
+
+#[test]
+fn two_values_chosen_in_one_slot_are_told() {
+    let mut learner = node(6, APART, Announce::EveryLearner);
+    hear(&mut learner, 0, 1, learned(7, 1, 0));
+    learner.learner.learn(Slot(1), vec![Value::Noop].into()).unwrap();
+    let effects = hear(&mut learner, 0, 1, learned(7, 2, 0));
+    assert_eq!(effects.events, [Event::Conflict { slot: Slot(1) }]);
+}
+
+#[test]
+fn a_second_value_of_one_ballot_is_declined_and_told() {
+    let mut acceptor = node(3, APART, Announce::EveryLearner);
+    hear(&mut acceptor, 0, 1, accept(ballot(1, 1), 0, 7));
+    let effects = hear(&mut acceptor, 0, 1, accept(ballot(1, 1), 0, 8));
+    let declined = Event::Declined { from: NodeId(1), why: Decline::Contradiction };
+    assert_eq!(effects.events, [declined]);
+    assert!(effects.write.is_empty());
+    let mut learner = node(6, APART, Announce::EveryLearner);
+    hear(&mut learner, 0, 1, accept(ballot(1, 1), 0, 7));
+    let effects = hear(&mut learner, 0, 1, accept(ballot(1, 1), 0, 8));
+    assert_eq!(effects.events, [declined]);
+}
+
+#[test]
+fn an_acceptor_answers_heartbeats_by_its_promise() {
+    let mut acceptor = node(3, APART, Announce::EveryLearner);
+    let prepare = Message::Prepare { ballot: ballot(2, 1), from: Slot(0) };
+    let effects = hear(&mut acceptor, 0, 1, prepare);
+    assert_eq!(effects.write.records, [Record::Promised(ballot(2, 1))]);
+    assert_eq!(sent(&effects, Kind::Promise), [1]);
+    for (round, from, confirmed) in [(1, 2, false), (2, 1, true), (3, 1, true)] {
+        let effects = hear(&mut acceptor, 0, from, heartbeat(ballot(round, from)));
+        assert_eq!(sent(&effects, Kind::HeartbeatReply) == [from], confirmed);
+        assert_eq!(sent(&effects, Kind::Reject) == [from], !confirmed);
+    }
+    let effects = hear(&mut node(6, APART, Announce::EveryLearner), 0, 1, heartbeat(ballot(2, 1)));
+    assert!(effects.send.is_empty() && effects.write.is_empty(), "only acceptors answer");
+}
+
+#[test]
+fn accepting_a_higher_ballot_is_progress_and_accepting_more_of_it_is_none() {
+    let mut acceptor = node(3, APART, Announce::EveryLearner);
+    let age = |acceptor: &mut Replica, now| {
+        let effects = hear(acceptor, now, 2, Message::Probe { id: 1 });
+        match effects.send[0].message {
+            Message::ProbeReply { progress_age, .. } => progress_age.map(|age| age.as_micros()),
+            ref other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(age(&mut acceptor, 0), None);
+    hear(&mut acceptor, 10, 1, accept(ballot(1, 1), 0, 7));
+    assert_eq!(age(&mut acceptor, 30), Some(20));
+    hear(&mut acceptor, 40, 1, accept(ballot(1, 1), 1, 7));
+    assert_eq!(age(&mut acceptor, 50), Some(40));
+    hear(&mut acceptor, 60, 1, accept(ballot(2, 1), 1, 8));
+    assert_eq!(age(&mut acceptor, 70), Some(10));
+}
