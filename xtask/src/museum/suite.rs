@@ -169,9 +169,9 @@ impl Suite {
         });
         Ok(match failed {
             Some(test) => Fate::Killed(format!("{}::{test}", killer.name)),
-            None if said == HANGS || said.contains("running ") => {
-                Fate::Killed(format!("{}, {HANGS}", killer.name))
-            }
+            None if said == HANGS => Fate::Killed(format!("{}, {HANGS}", killer.name)),
+            // It was built, and did not live to say which test failed.
+            None if said.contains("running ") => Fate::Killed(format!("{}, aborted", killer.name)),
             None => Fate::Stillborn,
         })
     }

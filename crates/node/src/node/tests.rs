@@ -192,3 +192,35 @@ fn cleared_effects_are_empty() {
     assert!(effects.replies.is_empty());
     assert_eq!(effects.replica, paxos::Effects::default());
 }
+
+#[test]
+fn a_request_on_its_way_is_not_proposed_again() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead();
+    alone.append(1, &request(1, 1));
+    alone.append(2, &request(1, 1));
+    alone.settle();
+    assert_eq!(alone.node.applied(), Slot(2), "the leader's start and one value");
+}
+
+#[test]
+fn each_refusal_is_answered_with_what_it_says_of_the_request() {
+    let mut alone = Alone::start(1, vec![]);
+    let leader = Some(NodeId(2));
+    let answers = [
+        (RefusalReason::NotLeading { leader }, Reply::NotLeading { leader }),
+        (RefusalReason::WindowFull, Reply::Busy),
+        (RefusalReason::TooLarge { bytes_max: 7 }, Reply::TooLarge { bytes_max: 7 }),
+        // It may have been chosen: nobody may call that a failure.
+        (RefusalReason::Deposed { leader: NodeId(2) }, Reply::Unknown { leader: None }),
+    ];
+    for (reason, reply) in answers {
+        let (request, mut effects) = (request(1, 1), Effects::default());
+        alone.node.waiters.wait(&request, Ticket(1));
+        let command = request.command().clone();
+        effects.replica.refused.push(paxos::Refusal { command, reason });
+        alone.node.answer_refused(alone.now, &mut effects);
+        assert_eq!(effects.replies, [(Ticket(1), reply)]);
+        assert_eq!(alone.node.waiting(), 0);
+    }
+}

@@ -224,3 +224,14 @@ fn every_refusal_has_a_name_and_a_sentence_of_its_own() {
     let sentences: BTreeSet<String> = all.iter().map(ToString::to_string).collect();
     assert_eq!((names.len(), sentences.len()), (all.len(), all.len()));
 }
+
+#[test]
+fn a_run_ends_below_the_last_slot() {
+    let decode = |first| {
+        let message = Message::Accept { run: run(first), chosen: Slot(0) };
+        decode_message(&configuration(), NodeId(1), &encoded(&message)).map(drop)
+    };
+    assert_eq!(run(0).values.len(), 3);
+    assert_eq!(decode(Slot::LIMIT.0 - 4), Ok(()));
+    assert_eq!(decode(Slot::LIMIT.0 - 3), Err(WireError::Slots));
+}
