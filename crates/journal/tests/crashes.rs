@@ -5,7 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is a failed test")]
 
-use journal::{Disk, Fault, FaultyDisk, Identity, Journal, Options, SECTOR_BYTES, Sequence};
+use journal::{
+    Disk, DiskError, Fault, FaultyDisk, FileEntry, Identity, Journal, Options, SECTOR_BYTES,
+    SegmentNumber, Sequence,
+};
 
 const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
 const SMALL: Options = Options { segment_bytes: 4 * SECTOR_BYTES };
@@ -131,7 +134,7 @@ fn a_power_cut_at_any_operation_of_a_life_with_cuts_is_survived() {
             for interrupted in 0..4 {
                 let mut disk = disk.clone();
                 disk.schedule(disk.operations() + interrupted, Fault::PowerCut);
-                let _ = Journal::open(disk.clone(), IDENTITY, SMALL, |_, _| {});
+                let _ = Journal::open(Lent(&mut disk), IDENTITY, SMALL, |_, _| {});
                 let context = format!("seed {seed}, operation {operation}, {interrupted}");
                 disk.crash();
                 model.clone().reopen(disk, &context);
@@ -227,5 +230,48 @@ impl Random {
             *byte = mark;
         }
         frame
+    }
+}
+
+/// A disk that outlives the journal that was opened on it, even if that failed.
+struct Lent<'a>(&'a mut FaultyDisk);
+
+impl Disk for Lent<'_> {
+    fn list(&mut self) -> Result<Vec<FileEntry>, DiskError> {
+        self.0.list()
+    }
+
+    fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
+        self.0.create(number, bytes)
+    }
+
+    fn read_at(
+        &mut self,
+        number: SegmentNumber,
+        offset: usize,
+        into: &mut [u8],
+    ) -> Result<(), DiskError> {
+        self.0.read_at(number, offset, into)
+    }
+
+    fn write_at(
+        &mut self,
+        number: SegmentNumber,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<(), DiskError> {
+        self.0.write_at(number, offset, bytes)
+    }
+
+    fn sync(&mut self, number: SegmentNumber) -> Result<(), DiskError> {
+        self.0.sync(number)
+    }
+
+    fn rename(&mut self, from: SegmentNumber, to: SegmentNumber) -> Result<(), DiskError> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&mut self, number: SegmentNumber) -> Result<(), DiskError> {
+        self.0.remove(number)
     }
 }
