@@ -351,4 +351,59 @@ mod tests {
             assert!((30..70).contains(&pauses.iter().filter(wide).count()), "{pauses:?}");
         }
     }
+
+    #[test]
+    fn nothing_is_due_before_its_time() {
+        let mut rng = Rng::new(1);
+        let mut election = Election::new(Timing::default(), 1, Instant(0), &mut rng);
+        let start = election.deadline();
+        assert_eq!(election.due(Instant(start.0 - 1), &mut rng), None);
+        assert!(election.due(start, &mut rng).is_some());
+        assert_eq!(election.due(start, &mut rng), None, "it has asked");
+        let again = election.deadline().since(start);
+        assert!((50..=75).contains(&again.as_millis()), "{again:?}");
+        election.elected(ballot(1), start);
+        assert_eq!(election.followed(), Some(ballot(1)));
+        election.contested(start, &mut rng);
+        assert_eq!(election.due(start, &mut rng), None);
+    }
+
+    #[test]
+    fn lower_leaders_have_less_patience() {
+        let mut rng = Rng::new(1);
+        for (rank, least) in [(0, 200), (1, 250), (2, 300)] {
+            let mut election = Election::new(Timing::default(), rank, Instant(0), &mut rng);
+            election.preparing(Instant(0), &mut rng);
+            let patience = election.deadline().since(Instant(0)).as_millis();
+            assert!((least..=least + 25).contains(&patience), "{patience}");
+        }
+    }
+
+    #[test]
+    fn a_leader_is_forsaken_after_two_patiences() {
+        let mut election = Election::new(Timing::default(), 0, Instant(0), &mut Rng::new(1));
+        let twice = Timing::default().election_timeout * 2;
+        let more = twice + Duration::from_micros(1);
+        assert!(!election.is_forsaken(None, Instant(0).plus(more)), "it never led");
+        election.elected(ballot(1), Instant(0));
+        assert!(!election.is_forsaken(None, Instant(0).plus(twice)));
+        assert!(election.is_forsaken(None, Instant(0).plus(more)));
+        let late = Instant(9_000_000);
+        assert!(!election.is_forsaken(Some(twice), late), "a proof counts, not the election");
+        assert!(election.is_forsaken(Some(more + Duration::from_micros(1)), late));
+    }
+
+    #[test]
+    fn being_contested_counts_as_a_lost_campaign() {
+        let widest = (0..100).map(|seed| {
+            let mut rng = Rng::new(seed);
+            let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
+            election.elected(ballot(1), Instant(0));
+            election.contested(Instant(0), &mut rng);
+            election.deposed(Instant(0), &mut rng);
+            election.deadline().0
+        });
+        let longest_after_none = 75_000;
+        assert!(widest.max() > Some(longest_after_none));
+    }
 }

@@ -135,4 +135,22 @@ mod tests {
         assert_eq!(again.len(), RESEND_MAX);
         assert_eq!(again[0], Asked::Accept(Slot(0)));
     }
+
+    #[test]
+    fn an_answer_starts_the_timer_again() {
+        let mut rng = Rng::new(1);
+        let due = |resend: &mut Resend, at, rng: &mut Rng| {
+            resend.due(Instant(at), [Asked::Prepare].into_iter(), rng).len()
+        };
+        let mut resend = Resend::new(&Timing::default());
+        resend.asked(Instant(0));
+        assert_eq!(due(&mut resend, 9_999, &mut rng), 0, "it is not looked at yet");
+        assert_eq!(due(&mut resend, 10_000, &mut rng), 0, "it is young");
+        let mut answered = resend.clone();
+        answered.answered(Asked::Prepare);
+        // Whoever is woken late looks all the same.
+        assert_eq!(due(&mut resend, 500_000, &mut rng), 1);
+        assert_eq!(due(&mut answered, 500_000, &mut rng), 0);
+        assert_eq!(due(&mut answered, 510_000, &mut rng), 1);
+    }
 }

@@ -71,4 +71,12 @@ mod tests {
         assert!((0..1000).all(|_| rng.below(3) < 3));
         assert_eq!(rng.below(0), 0);
     }
+
+    #[test]
+    fn every_index_is_drawn() {
+        let mut rng = Rng::new(1);
+        let mut drawn = [0; 4];
+        (0..100).for_each(|_| drawn[rng.index(4)] += 1);
+        assert!(drawn.iter().all(|count| *count > 10), "{drawn:?}");
+    }
 }

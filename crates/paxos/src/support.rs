@@ -151,4 +151,15 @@ mod tests {
         witness.promised(Instant(10));
         assert_eq!(witness.age(Instant(30)), Some(Duration::from_micros(20)));
     }
+
+    #[test]
+    fn asking_for_the_same_page_again_is_no_progress() {
+        let mut witness = Witness::default();
+        witness.promised(Instant(10));
+        witness.asked(Slot(0), Instant(20));
+        assert_eq!(witness.age(Instant(30)), Some(Duration::from_micros(20)));
+        witness.asked(Slot(5), Instant(40));
+        witness.asked(Slot(5), Instant(50));
+        assert_eq!(witness.age(Instant(60)), Some(Duration::from_micros(20)));
+    }
 }

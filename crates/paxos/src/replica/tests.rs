@@ -129,6 +129,7 @@ fn proposals_go_to_acceptors_and_to_other_learners() {
     let (_, _, effects) = lead(&mut leader);
     assert_eq!(sent(&effects, Kind::Accept), [2, 3, 4, 5, 6]);
     assert_eq!(leader.slots_in_flight(), 1);
+    assert_eq!(node(2, APART, Announce::EveryLearner).slots_in_flight(), 0);
     let (_, _, effects) = lead(&mut node(1, TOGETHER, Announce::EveryLearner));
     assert_eq!(sent(&effects, Kind::Accept), [1, 2, 3], "it talks to itself");
 }
@@ -293,4 +294,36 @@ fn accepting_a_higher_ballot_is_progress_and_accepting_more_of_it_is_none() {
     assert_eq!(age(&mut acceptor, 50), Some(40));
     hear(&mut acceptor, 60, 1, accept(ballot(2, 1), 1, 8));
     assert_eq!(age(&mut acceptor, 70), Some(10));
+}
+
+#[test]
+fn a_leader_that_learns_of_another_value_in_its_slot_leads_no_more() {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (now, _, _) = lead(&mut leader);
+    let effects = hear(&mut leader, now.0, 2, learned(7, 1, 0));
+    assert!(effects.events.contains(&Event::Overtaken { slot: Slot(0) }));
+    assert_eq!(leader.part(), Part::Following);
+}
+
+#[test]
+fn a_leader_closes_its_holes_by_resending_and_says_how_much() {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (now, ballot, _) = lead(&mut leader);
+    leader.step(now, Input::Propose(vec![vec![7].into()]), &mut Effects::default());
+    for from in [3, 4] {
+        let vote = Message::Accepted { ballot, first: Slot(1), end: Slot(2) };
+        hear(&mut leader, now.0, from, vote);
+    }
+    assert_eq!((leader.chosen(), leader.slots_in_flight()), (Slot(0), 2));
+    let mut events = Vec::new();
+    for after in [10, 50] {
+        let mut effects = Effects::default();
+        let later = now.plus(Duration::from_millis(after));
+        leader.step(later, Input::Tick, &mut effects);
+        assert!(sent(&effects, Kind::Fetch).is_empty());
+        let heartbeats = sent(&effects, Kind::Heartbeat);
+        events.push((heartbeats.len(), effects.events));
+    }
+    let again = Event::SentAgain { messages: 3 };
+    assert_eq!(events, [(0, vec![]), (6, vec![again])], "one slot, to three acceptors");
 }
