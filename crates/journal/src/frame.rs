@@ -264,4 +264,14 @@ mod tests {
             assert_eq!(payload_at(&seal(1), &frame[..length], 0, Sequence(3)), None);
         }
     }
+
+    #[test]
+    fn no_frame_ends_beyond_its_segment() {
+        let mut segment = vec![0; 8];
+        encode(&seal(1), 8, Sequence(3), Sequence(3), b"payload", &mut segment);
+        for length in 0..segment.len() {
+            assert_eq!(header_at(&seal(1), &segment[..length], 8, Sequence(3)), None);
+        }
+        assert!(header_at(&seal(1), &segment, 8, Sequence(3)).is_some());
+    }
 }

@@ -254,3 +254,23 @@ fn bytes_of_any_kind_never_panic() {
         let _ = Journal::open(disk, IDENTITY, SMALL, |_, _| {});
     }
 }
+
+#[test]
+fn a_recovery_counts_what_it_kept_and_what_it_cut() {
+    let mut disk = journal(&[&[10], &[20], &[30, 40]]).into_disk();
+    let whole = inspect(&mut disk, IDENTITY, |_, _| {}).unwrap();
+    assert_eq!((whole.frames, whole.bytes, whole.torn), (4, 100, None));
+    disk.flip(FIRST, 3 * SECTOR_BYTES + 30, 1);
+    let cut = inspect(&mut disk, IDENTITY, |_, _| {}).unwrap();
+    assert_eq!((cut.frames, cut.bytes), (2, 30));
+    // Headers included, in whole units of eight.
+    let torn = cut.torn.unwrap();
+    assert_eq!((torn.frames, torn.bytes), (2, 64 + 72));
+}
+
+#[test]
+fn a_file_may_be_as_large_as_the_largest_segment() {
+    let mut disk = journal(&[&[10]]).into_disk();
+    disk.create(SegmentNumber(2), journal::SEGMENT_BYTES_MAX).unwrap();
+    assert_eq!(check(&mut disk), (1, Ok(())));
+}

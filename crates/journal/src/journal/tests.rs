@@ -327,3 +327,13 @@ fn a_journal_tells_how_large_its_files_are() {
     journal.cut(Sequence(u64::MAX)).unwrap();
     assert_eq!(journal.file_bytes(), 2 * segment_bytes);
 }
+
+#[test]
+fn refusals_say_why() {
+    let mut disk = fresh().into_disk();
+    let error = Journal::format(&mut disk, IDENTITY).unwrap_err();
+    let text = "there is a journal already (segment 1); it is not overwritten";
+    assert_eq!(error.to_string(), text);
+    let text = "a frame of 16777217 bytes exceeds the limit of 16777216";
+    assert_eq!(AppendError::TooLong { bytes: FRAME_BYTES_MAX + 1 }.to_string(), text);
+}
