@@ -235,3 +235,13 @@ fn a_run_ends_below_the_last_slot() {
     assert_eq!(decode(Slot::LIMIT.0 - 4), Ok(()));
     assert_eq!(decode(Slot::LIMIT.0 - 3), Err(WireError::Slots));
 }
+
+#[test]
+fn the_smallest_runs_fill_a_page() {
+    let smallest =
+        |slot| Run { ballot: ballot(), first: Slot(slot), values: vec![Value::Noop].into() };
+    let votes: Vec<Run> = (0..3).map(smallest).collect();
+    let message = Message::Votes { page: Page { from: Slot(0), votes, ..page() } };
+    let decoded = decode_message(&configuration(), NodeId(1), &encoded(&message));
+    assert_eq!(decoded, Ok((NodeId(2), message)));
+}
