@@ -2,7 +2,8 @@
 //!
 //! A learner with a hole waits a little, for messages overtake each other, then asks: the leader
 //! first, then other learners and all acceptors in turn. Acceptors answer with votes, so a learner
-//! can follow even where it reaches no other learner.
+//! can follow even where it reaches no other learner. One that hears no leader asks the acceptors
+//! now and then although it knows of nothing: what was chosen while it was away, nobody repeats.
 
 use core::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Catchup {
     /// Every slot below is chosen, somebody said.
     known: Slot,
     request: Option<Request>,
+    /// When to see whether there is a leader to hear of news from.
+    watch: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +31,8 @@ struct Request {
     due: Instant,
     attempts: u32,
     target: Option<Target>,
+    /// Made for want of a leader, not because something is known to be missing.
+    is_lonely: bool,
 }
 
 /// Whom to ask.
@@ -46,7 +51,7 @@ impl Catchup {
     /// Nothing is known to be missing.
     pub fn new(timing: &Timing) -> Catchup {
         let (delay, pause_max) = (timing.fetch_delay, timing.resend_max);
-        Catchup { delay, pause_max, known: Slot::FIRST, request: None }
+        Catchup { delay, pause_max, known: Slot::FIRST, request: None, watch: None }
     }
 
     /// Somebody knows every slot below to be chosen.
@@ -56,18 +61,32 @@ impl Catchup {
 
     /// When [`Catchup::due`] wants to be asked next.
     pub fn deadline(&self) -> Option<Instant> {
-        self.request.map(|request| request.due)
+        let request = self.request.map(|request| request.due);
+        request.into_iter().chain(self.watch).min()
     }
 
     /// Looks after the learner: starts, keeps or ends a request. `has_hole` tells whether
     /// something above the prefix is known to be chosen.
     pub fn look(&mut self, now: Instant, prefix: Slot, has_hole: bool) {
-        if self.known <= prefix && !has_hole {
-            self.request = None;
-        } else if self.request.is_none() {
-            let due = now.plus(self.delay);
-            self.request = Some(Request { prefix, due, attempts: 0, target: None });
+        self.watch.get_or_insert(now.plus(self.pause_max));
+        let is_missing = self.known > prefix || has_hole;
+        match &mut self.request {
+            Some(request) if is_missing => request.is_lonely = false,
+            Some(request) if request.is_lonely => {}
+            Some(_) => self.request = None,
+            None if is_missing => self.request = Some(self.question(now, prefix)),
+            None => {}
         }
+    }
+
+    /// The learner leads, so it is the first to know.
+    pub fn rest(&mut self) {
+        (self.request, self.watch) = (None, None);
+    }
+
+    fn question(&self, now: Instant, prefix: Slot) -> Request {
+        let due = now.plus(self.delay);
+        Request { prefix, due, attempts: 0, target: None, is_lonely: false }
     }
 
     /// Whom to ask now, if it is time.
@@ -79,10 +98,23 @@ impl Catchup {
         leader: Option<NodeId>,
         configuration: &Configuration,
     ) -> Option<Target> {
+        let afresh = self.question(now, prefix);
+        if self.watch.is_some_and(|watch| watch <= now) {
+            self.watch = Some(now.plus(self.pause_max));
+            if leader.is_none() && self.request.is_none() {
+                // The second turn is the acceptors'.
+                self.request = Some(Request { due: now, attempts: 1, is_lonely: true, ..afresh });
+            }
+        }
         let request = self.request.as_mut().filter(|request| request.due <= now)?;
         if request.prefix < prefix {
             // It moves without our asking.
-            *request = Request { prefix, due: now.plus(self.delay), attempts: 0, target: None };
+            *request = Request { is_lonely: request.is_lonely, ..afresh };
+            return None;
+        }
+        if request.is_lonely && request.target.is_some() {
+            // There was no news.
+            self.request = None;
             return None;
         }
         let turn = usize::try_from(request.attempts).expect("a few attempts");
@@ -144,7 +176,7 @@ mod tests {
     }
 
     fn ask(catchup: &mut Catchup, leader: Option<NodeId>) -> (Instant, Target) {
-        let at = catchup.deadline().expect("something is missing");
+        let at = catchup.request.expect("something is missing").due;
         let asked =
             |catchup: &mut Catchup, now| catchup.due(now, Slot(5), ME, leader, &configuration());
         assert_eq!(asked(catchup, Instant(at.0 - 1)), None, "not before it is time");
@@ -156,13 +188,13 @@ mod tests {
         let mut catchup = Catchup::new(&Timing::default());
         catchup.heard(Slot(5));
         catchup.look(Instant(0), Slot(5), false);
-        assert_eq!(catchup.deadline(), None);
+        assert_eq!(catchup.request, None);
         catchup.look(Instant(0), Slot(5), true);
         assert_eq!(catchup.deadline(), Some(Instant(0).plus(Timing::default().fetch_delay)));
         catchup.look(Instant(9), Slot(5), true);
         assert_eq!(catchup.deadline(), Some(Instant(0).plus(Timing::default().fetch_delay)));
         catchup.look(Instant(9), Slot(6), false);
-        assert_eq!(catchup.deadline(), None, "it has closed by itself");
+        assert_eq!(catchup.request, None, "it has closed by itself");
     }
 
     #[test]
@@ -200,9 +232,31 @@ mod tests {
     }
 
     #[test]
+    fn without_a_leader_the_acceptors_are_asked_for_news_now_and_then() {
+        let mut catchup = Catchup::new(&Timing::default());
+        catchup.look(Instant(0), Slot(5), false);
+        let step = |catchup: &mut Catchup, prefix, leader| {
+            let at = catchup.deadline().expect("it watches");
+            let target = catchup.due(at, Slot(prefix), ME, leader, &configuration());
+            catchup.look(at, Slot(prefix), false);
+            (at.0 / 1000, target)
+        };
+        let all = Some(Target::Acceptors);
+        assert_eq!(step(&mut catchup, 5, Some(LEADER)), (500, None), "it would tell");
+        assert_eq!(step(&mut catchup, 5, None), (1000, all));
+        assert_eq!(step(&mut catchup, 5, None), (1040, None), "no news");
+        assert_eq!(step(&mut catchup, 5, None), (1500, all));
+        assert_eq!(catchup.progressed(Instant(1_501_000), Slot(9)), all, "there is more");
+        assert_eq!(step(&mut catchup, 9, None), (1521, None), "no more");
+        assert_eq!(step(&mut catchup, 9, None), (2000, all));
+        catchup.rest();
+        assert_eq!(catchup.deadline(), None, "a leader knows");
+    }
+
+    #[test]
     fn a_prefix_that_moves_by_itself_is_left_alone() {
         let mut catchup = behind();
-        let at = catchup.deadline().expect("something is missing");
+        let at = catchup.request.expect("something is missing").due;
         assert_eq!(catchup.due(at, Slot(6), ME, Some(LEADER), &configuration()), None);
         assert_eq!(catchup.deadline(), Some(at.plus(Timing::default().fetch_delay)));
     }

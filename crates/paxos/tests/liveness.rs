@@ -167,6 +167,50 @@ fn a_learner_that_does_not_hear_the_leader_learns_from_acceptors() {
 }
 
 #[test]
+fn a_learner_that_was_away_and_hears_only_acceptors_asks_them() {
+    // Nothing new is proposed, so nobody says anything that would show it what it misses.
+    let (mut world, leader, other) = World::led();
+    world.cut(leader, other);
+    for acceptor in 3..=5 {
+        world.cut(other, acceptor);
+    }
+    world.propose(leader, 100);
+    world.run(SECOND);
+    for acceptor in 3..=5 {
+        world.heal(other, acceptor);
+    }
+    world.run(2 * SECOND);
+    assert!(world.nodes[&leader].chosen() > Slot(100));
+    assert_eq!(world.nodes[&other].chosen(), world.nodes[&leader].chosen());
+    assert_eq!(world.part(leader), Part::Leading, "and it disturbs nobody");
+}
+
+#[test]
+fn a_learner_beyond_its_own_window_follows_votes_back() {
+    // The votes that it hears are for slots that it does not keep, so it cannot count them.
+    let limits = Limits { slots_in_flight_max: 8, ahead_slots_max: 8, ..Limits::default() };
+    let mut world = World::new(2, &[], limits, LATENCY);
+    world.run(2 * SECOND);
+    let leader = (1..=2).find(|id| world.part(*id) == Part::Leading).expect("a leader");
+    let other = 3 - leader;
+    world.cut(leader, other);
+    for acceptor in 3..=5 {
+        world.cut(other, acceptor);
+    }
+    world.propose(leader, 100);
+    world.run(SECOND);
+    for acceptor in 3..=5 {
+        world.heal(other, acceptor);
+    }
+    // Soon, not only when it next looks around.
+    world.propose(leader, 1);
+    world.run(Timing::default().resend_max / 2);
+    assert!(world.nodes[&leader].chosen() > Slot(101));
+    let behind = world.nodes[&leader].chosen().since(world.nodes[&other].chosen());
+    assert!(behind <= 8, "{behind} slots behind");
+}
+
+#[test]
 fn a_learner_far_behind_catches_up_by_pages_not_by_values() {
     let (mut world, leader, other) = World::led();
     world.cut(leader, other);

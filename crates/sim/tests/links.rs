@@ -51,12 +51,14 @@ fn where_the_third_led_every_graph_with_a_quorum_chooses() {
 }
 
 #[test]
-fn where_links_work_one_way_a_quorum_both_ways_is_needed_and_enough() {
+fn where_links_work_one_way_a_quorum_both_ways_is_enough() {
     for situation in SITUATIONS {
         for seed in 1..=DIRECTED {
             let links = Links::directed(seed);
             let time = time_to_choose(links, situation, seed, BOUND_US);
-            assert_eq!(time.is_some(), links.has_hope(), "{situation:?}, seed {seed}: {links:?}");
+            // Other graphs may choose, too: learners together can hear what no leader hears alone.
+            let is_well = time.is_some() || !links.has_hope();
+            assert!(is_well, "{situation:?}, seed {seed}: {links:?}");
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn scenarios() -> &'static [Scenario] {
         "adopted-not-chosen",
         "amnesia",
         "announce-to-leader",
+        "away-from-leaders",
         "ballot-order",
         "ballot-reuse",
         "before-the-disk",
