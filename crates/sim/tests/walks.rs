@@ -61,7 +61,8 @@ fn everything_that_can_happen_happens() {
 fn a_leader_is_overtaken_in_some_walk() {
     let overtaken =
         |seed: u64| walk(seed, &Options::drawn(seed)).statistics.events.contains_key("overtaken");
-    assert!((0..1_000).any(overtaken), "one walk in a hundred should");
+    // About one walk in three hundred does.
+    assert!((0..5_000).any(overtaken), "no leader is overtaken");
 }
 
 #[test]
