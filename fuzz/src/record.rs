@@ -1,6 +1,6 @@
 //! A journal's frame to a record, and what a record does to an acceptor.
 
-use node::recovery::Recovery;
+use node::recovery::{Recovery, RecoveryError};
 use paxos::acceptor::Acceptor;
 use paxos::wire::{decode_record, encode_record};
 
@@ -11,9 +11,10 @@ pub(crate) fn run(bytes: &[u8]) {
     let decoded = decode_record(&configuration, bytes);
     let mut recovery = Recovery::default();
     recovery.frame(&configuration, bytes);
-    let recovered = recovery.finish();
+    let recovered = recovery.finish(0);
     let Ok(record) = decoded else {
-        assert_eq!(recovered.map_err(|error| error.why), Err(decoded.expect_err("no record")));
+        let why = decoded.expect_err("no record");
+        assert_eq!(recovered, Err(RecoveryError::Foreign { frame: 0, why }));
         return;
     };
     assert_eq!(recovered.as_deref(), Ok([record.clone()].as_slice()));

@@ -6,14 +6,23 @@ use core::fmt;
 use paxos::wire::{WireError, decode_record};
 use paxos::{Configuration, Record};
 
-/// A frame whose checksum was right and whose content is no record of this cluster. The journal is
-/// another program's, another version's or another cluster's: the acceptor must not vote.
+/// Why a journal that is whole in itself is not this acceptor's. It must not vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecoveryError {
-    /// The frame, counted from zero.
-    pub frame: u64,
-    /// What is wrong with it.
-    pub why: WireError,
+pub enum RecoveryError {
+    /// A frame whose checksum was right and whose content is no record of this cluster. The
+    /// journal is another program's, another version's or another cluster's.
+    Foreign {
+        /// The frame, counted from where the journal starts.
+        frame: u64,
+        /// What is wrong with it.
+        why: WireError,
+    },
+    /// The journal does not start with the first frame ever written, although nothing cuts one:
+    /// its first files are gone, and with them promises and votes.
+    Beheaded {
+        /// Where it starts.
+        first: u64,
+    },
 }
 
 /// Collects records, frame by frame, and keeps the first thing that is wrong.
@@ -29,23 +38,31 @@ impl Recovery {
     pub fn frame(&mut self, configuration: &Configuration, bytes: &[u8]) {
         match decode_record(configuration, bytes) {
             Ok(record) => self.records.push(record),
-            Err(why) => self.wrong = self.wrong.or(Some(RecoveryError { frame: self.frames, why })),
+            Err(why) => {
+                let foreign = RecoveryError::Foreign { frame: self.frames, why };
+                self.wrong = self.wrong.or(Some(foreign));
+            }
         }
         self.frames += 1;
     }
 
-    /// Every record, if every frame was one.
-    pub fn finish(self) -> Result<Vec<Record>, RecoveryError> {
-        match self.wrong {
-            Some(error) => Err(error),
-            None => Ok(self.records),
-        }
+    /// Every record, if every frame was one and the journal starts, at frame `first`, where it must.
+    pub fn finish(self, first: u64) -> Result<Vec<Record>, RecoveryError> {
+        let beheaded = (first > 0).then_some(RecoveryError::Beheaded { first });
+        self.wrong.or(beheaded).map_or(Ok(self.records), Err)
     }
 }
 
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "frame {} of the journal is no record of this cluster: {}", self.frame, self.why)
+        match self {
+            RecoveryError::Foreign { frame, why } => {
+                write!(f, "frame {frame} of the journal is no record of this cluster: {why}")
+            }
+            RecoveryError::Beheaded { first } => {
+                write!(f, "the journal starts at frame {first}: everything before it is gone")
+            }
+        }
     }
 }
 
@@ -77,7 +94,16 @@ mod tests {
         for bytes in frames {
             recovery.frame(&configuration(1), bytes);
         }
-        recovery.finish()
+        recovery.finish(0)
+    }
+
+    #[test]
+    fn a_journal_without_its_first_frames_is_not_believed() {
+        let mut recovery = Recovery::default();
+        recovery.frame(&configuration(1), &frame(1, &Record::Truncated(Slot(3))));
+        assert_eq!(recovery.finish(7), Err(RecoveryError::Beheaded { first: 7 }));
+        let nothing = Recovery::default();
+        assert_eq!(nothing.finish(7), Err(RecoveryError::Beheaded { first: 7 }));
     }
 
     #[test]
@@ -92,7 +118,7 @@ mod tests {
         let record = Record::Truncated(Slot(3));
         let (ours, foreign) = (frame(1, &record), frame(2, &record));
         let frames = [ours.clone(), foreign, ours, Vec::new()];
-        let error = RecoveryError { frame: 1, why: WireError::Cluster };
+        let error = RecoveryError::Foreign { frame: 1, why: WireError::Cluster };
         assert_eq!(recovered(&frames), Err(error), "the first one is named");
         let text = "frame 1 of the journal is no record of this cluster: \
                     it belongs to another cluster";

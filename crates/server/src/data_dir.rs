@@ -78,7 +78,8 @@ pub fn open(
         opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
     // Before anything waits for it: the next segment's zeros take some milliseconds.
     journal.prepare().map_err(|why| DataDirError::Disk { path: owned(), why })?;
-    let records = recovery.finish().map_err(|why| DataDirError::Content { path: owned(), why })?;
+    let records = recovery.finish(recovered.first.0);
+    let records = records.map_err(|why| DataDirError::Content { path: owned(), why })?;
     tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");
     Ok((journal, records))
 }

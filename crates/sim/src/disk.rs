@@ -10,7 +10,7 @@
 
 use journal::{Disk, DiskError, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
 use journal::{FormatError, SECTOR_BYTES, SegmentNumber};
-use node::recovery::Recovery;
+use node::recovery::{Recovery, RecoveryError};
 use paxos::wire::encode_record;
 use paxos::{Configuration, NodeId, Record, Rng};
 
@@ -56,6 +56,8 @@ pub enum Damage {
     Stale,
     /// A sector reads as another one.
     Misdirected,
+    /// One file is gone.
+    FileLost,
     /// Every file is gone.
     Lost,
     /// It is another acceptor's disk.
@@ -64,8 +66,21 @@ pub enum Damage {
 
 impl Damage {
     /// Every kind.
-    pub const ALL: [Damage; 5] =
-        [Damage::Rot, Damage::Stale, Damage::Misdirected, Damage::Lost, Damage::Swapped];
+    pub const ALL: [Damage; 6] = [
+        Damage::Rot,
+        Damage::Stale,
+        Damage::Misdirected,
+        Damage::FileLost,
+        Damage::Lost,
+        Damage::Swapped,
+    ];
+}
+
+impl Damage {
+    /// Whether it may hit nothing that matters, or only the last batch.
+    pub fn may_be_harmless(self) -> bool {
+        matches!(self, Damage::Rot | Damage::Stale | Damage::Misdirected | Damage::FileLost)
+    }
 }
 
 /// What a new life finds on its disk.
@@ -75,9 +90,14 @@ pub enum Found {
     Whole { records: Vec<Record>, late: usize },
     /// The journal refuses, so the acceptor must not start.
     Refused(OpenError),
+    /// It opens and lacks its first records, so the acceptor must not start.
+    Beheaded,
     /// It opens and lacks acknowledged records, all of the last batch: the one damage that a
     /// journal alone cannot see.
     LastBatchGone,
+    /// It opens and lacks more than the last batch, all from the end: what a journal cannot see
+    /// either if its last file is gone, and must see otherwise.
+    TailGone,
     /// It opens and gives back something else.
     Other,
 }
@@ -112,12 +132,14 @@ impl Storage {
         let opened = Journal::open(disk, self.identity, options, |_, frame| {
             recovery.frame(&self.configuration, frame);
         });
-        let journal = match opened {
-            Ok((journal, _)) => journal,
+        let (journal, recovered) = match opened {
+            Ok(opened) => opened,
             Err(why) => return Found::Refused(why),
         };
-        let Ok(records) = recovery.finish() else {
-            return Found::Other;
+        let records = match recovery.finish(recovered.first.0) {
+            Ok(records) => records,
+            Err(RecoveryError::Beheaded { .. }) => return Found::Beheaded,
+            Err(RecoveryError::Foreign { .. }) => return Found::Other,
         };
         let kept = self.acknowledged.len();
         let known: Vec<&Record> = self.acknowledged.iter().chain(&self.appended).collect();
@@ -126,7 +148,7 @@ impl Storage {
         }
         if records.len() < kept {
             let is_last = records.len() >= kept - self.last_batch;
-            return if is_last { Found::LastBatchGone } else { Found::Other };
+            return if is_last { Found::LastBatchGone } else { Found::TailGone };
         }
         let late = records.len() - kept;
         if late > 0 {
@@ -239,6 +261,11 @@ impl Storage {
                         (damage == Damage::Misdirected).then_some((other, from / SECTOR_BYTES));
                     disk.misread(number, offset / SECTOR_BYTES, source);
                 }
+            }
+            Damage::FileLost => {
+                let files = disk.list().expect("the power is back");
+                let file = files[rng.index(files.len())];
+                disk.remove(file.number).expect("it was there a line above");
             }
             Damage::Lost => *disk = FaultyDisk::new(rng.draw()),
             Damage::Swapped => {

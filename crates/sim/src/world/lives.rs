@@ -1,6 +1,6 @@
 //! How a node's lives begin and end, and what reaches its disk between.
 
-use journal::{Fault, OpenError};
+use journal::{Fault, FaultyDisk, OpenError};
 use node::Effects;
 use paxos::{NodeId, Record, Slot};
 
@@ -62,19 +62,18 @@ impl World {
         let before = storage.damage(damage, &mut self.luck.nodes);
         let found = host.start(self.now, false, &mut self.luck.nodes);
         match (damage, found) {
-            (Damage::Rot | Damage::Stale | Damage::Misdirected, Ok(late)) => {
-                self.started(id, &late)
+            (damage, Ok(late)) if damage.may_be_harmless() => self.started(id, &late),
+            (damage, Err(Found::LastBatchGone)) if damage.may_be_harmless() => {
+                self.unseen(id, before)
             }
-            // Nothing can see this but other nodes, so the world takes it back.
-            (Damage::Rot | Damage::Stale | Damage::Misdirected, Err(Found::LastBatchGone)) => {
-                self.statistics.damage_unseen += 1;
-                let storage = host.storage.as_mut().expect("it was there above");
-                storage.restore(before);
-                self.start(id)
-            }
+            (Damage::FileLost, Err(Found::TailGone)) => self.unseen(id, before),
             (
                 Damage::Rot | Damage::Stale | Damage::Misdirected,
                 Err(Found::Refused(OpenError::Damaged { .. } | OpenError::Version { .. })),
+            )
+            | (
+                Damage::FileLost,
+                Err(Found::Refused(OpenError::Empty | OpenError::Damaged { .. }) | Found::Beheaded),
             )
             | (Damage::Swapped, Err(Found::Refused(OpenError::Foreign { .. })))
             | (Damage::Lost, Err(Found::Refused(OpenError::Empty))) => {
@@ -86,6 +85,14 @@ impl World {
             (_, Ok(_)) => Err(durability::accepted(id, damage)),
             (_, Err(found)) => Err(durability::lost(id, &found)),
         }
+    }
+
+    /// Nothing can see this but other nodes, so the world takes it back.
+    fn unseen(&mut self, id: NodeId, before: FaultyDisk) -> Checked {
+        self.statistics.damage_unseen += 1;
+        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        host.storage.as_mut().expect("only disks are damaged").restore(before);
+        self.start(id)
     }
 
     fn start(&mut self, id: NodeId) -> Checked {
