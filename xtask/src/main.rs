@@ -10,10 +10,14 @@ mod soak;
 use std::env;
 use std::process::{Command, ExitCode};
 
-const CI: [&[&str]; 5] = [
+const CI: [&[&str]; 6] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     &["test", "--workspace", "--locked"],
+    &[
+        "run", "--quiet", "--locked", "-p", "synod", "--", "sim", "run", "--seeds", "2000",
+        "--twice", "-o", "table",
+    ],
     &["xtask", "fuzz", "--seconds", "6"],
     &["doc", "--workspace", "--no-deps", "--locked"],
 ];

@@ -115,6 +115,27 @@ pub enum Decline {
 }
 
 impl Event {
+    /// Every name.
+    pub const NAMES: [&'static str; 17] = [
+        "probed",
+        "campaign_spared",
+        "prepared",
+        "promised",
+        "elected",
+        "contested",
+        "deposed",
+        "gave_up",
+        "forsaken",
+        "overtaken",
+        "rejected",
+        "sent_again",
+        "fetched",
+        "following",
+        "behind",
+        "declined",
+        "conflict",
+    ];
+
     /// As metrics spell it.
     pub fn name(&self) -> &'static str {
         match self {

@@ -355,3 +355,13 @@ fn a_new_ballot_is_not_proved_by_answers_to_an_old_one() {
     world.run(Timing::default().heartbeat);
     assert_eq!(reachable(&world), 3);
 }
+
+#[test]
+fn whoever_lacks_what_was_cut_does_not_lead() {
+    // What stood below slot 5 is decided and gone; only a snapshot could tell.
+    let records = [Record::Truncated(Slot(5))];
+    let mut world = World::new(2, &records, Limits::default(), LATENCY);
+    world.run(3 * SECOND);
+    assert!(world.count(1, "behind") > 0);
+    assert!((1..=2).all(|id| world.part(id) != Part::Leading && world.nodes[&id].chosen().0 == 0));
+}
