@@ -25,8 +25,13 @@ fn main() {
         total.add(&outcome.statistics);
     }
     let took = start.elapsed().as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate for a reader")]
-    let (walks, messages) = (seeds as f64 / took, total.delivered as f64 / took);
-    println!("{seeds} walks in {took:.1} s: {walks:.0} walks/s, {messages:.0} messages/s");
+    #[expect(clippy::cast_precision_loss, reason = "rates for a reader")]
+    let rate = |count: u64| count as f64 / took;
+    println!(
+        "{seeds} walks in {took:.1} s: {:.0} walks/s, {:.0} messages/s sent, {:.0}/s heard",
+        rate(seeds),
+        rate(total.sent),
+        rate(total.delivered)
+    );
     println!("first seeds: {seen:?}");
 }

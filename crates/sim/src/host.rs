@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use journal::{DiskError, Fault};
 use node::{History, Node};
 use paxos::acceptor::Acceptor;
-use paxos::{Config, Configuration, Envelope, Incarnation, Instant, NodeId, Record, Rng, Write};
+use paxos::{
+    Config, Configuration, Envelope, Incarnation, Instant, NodeId, Record, Rng, Slot, Write,
+};
 
 use crate::clock::Clock;
 use crate::disk::{Ending, Found, Storage};
@@ -41,6 +43,8 @@ pub struct Host {
     pub clock: Clock,
     /// Its disk is damaged, and it must never start again.
     pub is_out: bool,
+    /// How much of this life's history was looked at: slots, and entries of the machine.
+    pub looked: (Slot, usize),
     /// The earliest tick that is planned, in the world's time.
     pub wake: Option<Instant>,
     /// What this life is to be told at birth; its incarnation is drawn each time.
@@ -70,6 +74,7 @@ impl Host {
             slow_until: Instant(0),
             clock: Clock::new(),
             is_out: false,
+            looked: (Slot::FIRST, 0),
             wake: None,
             config,
             storage,
@@ -121,6 +126,7 @@ impl Host {
         let (bits, seed) = if same_bits { (u64::from(self.id().0), 1) } else { (bits, seed) };
         self.life += 1;
         self.wake = None;
+        self.looked = (Slot::FIRST, 0);
         self.durable = Acceptor::default();
         for record in &records {
             self.durable.apply(record);

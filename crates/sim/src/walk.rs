@@ -79,7 +79,9 @@ pub struct Violation {
 /// What happened, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Messages that arrived and were stepped.
+    /// Messages that left their nodes: encoded, judged, and given to the network.
+    pub sent: u64,
+    /// Messages that arrived at a node that heard them, were decoded and stepped.
     pub delivered: u64,
     /// Everything that the world's queue held.
     pub happenings: u64,
@@ -198,6 +200,7 @@ impl Options {
 impl Statistics {
     /// Adds another walk's counts.
     pub fn add(&mut self, other: &Statistics) {
+        self.sent += other.sent;
         self.delivered += other.delivered;
         self.happenings += other.happenings;
         self.crashes += other.crashes;

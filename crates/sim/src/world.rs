@@ -5,10 +5,11 @@
 //! begin and end, and what reaches the disk between, is in [`lives`].
 
 mod agenda;
+mod hosts;
 mod lives;
 mod misfortune;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use node::{Append, Effects, Input, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
@@ -29,6 +30,7 @@ use crate::walk::{Options, Statistics};
 use crate::workload::{Heard, Workload};
 
 use agenda::Agenda;
+use hosts::Hosts;
 use misfortune::Mend;
 
 /// A whole cluster and its surroundings.
@@ -40,15 +42,13 @@ pub struct World {
     now: Instant,
     luck: Luck,
     agenda: Agenda<Happening>,
-    hosts: BTreeMap<NodeId, Host>,
+    hosts: Hosts,
     network: Network,
     workload: Workload,
     /// When everything was healed.
     healed: Option<Instant>,
     /// How many misfortunes were due, those that were spared included.
     misfortunes: u64,
-    /// Per node of this life: how much of its history was looked at.
-    looked: BTreeMap<NodeId, (Slot, usize)>,
     checks: Checks,
     fingerprint: Fingerprint,
     recording: Recording,
@@ -113,7 +113,6 @@ impl World {
             agenda: Agenda::new(),
             workload,
             healed: None,
-            looked: BTreeMap::new(),
             fingerprint: Fingerprint::default(),
             recording: Recording::default(),
             sent: 0,
@@ -162,6 +161,7 @@ impl World {
     pub fn into_statistics(mut self) -> Statistics {
         self.statistics.slots = self.checks.agreement.slots();
         self.statistics.due = self.misfortunes;
+        self.statistics.sent = self.sent;
         let sent = Kind::ALL.map(|kind| (kind.name(), self.kinds[usize::from(kind as u8)]));
         self.statistics.kinds = sent.into_iter().filter(|(_, sent)| *sent > 0).collect();
         self.statistics
@@ -206,14 +206,14 @@ impl World {
             Happening::Synced { node, .. } | Happening::Wake { node, .. } => node,
             _ => return None,
         };
-        let until = self.hosts[node].paused_until;
+        let until = self.hosts[*node].paused_until;
         (until > self.now).then_some(until)
     }
 
     // ---- nodes ----
 
     fn plan_wake(&mut self, id: NodeId) {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         let Some(deadline) = host.deadline() else {
             return;
         };
@@ -225,7 +225,7 @@ impl World {
     }
 
     fn wake(&mut self, id: NodeId, life: u32) -> Checked {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         if host.life != life || host.wake.is_none_or(|planned| planned > self.now) {
             return Ok(());
         }
@@ -239,7 +239,7 @@ impl World {
     }
 
     fn arrive(&mut self, to: NodeId, number: u64, bytes: &[u8]) -> Checked {
-        let host = &self.hosts[&to];
+        let host = &self.hosts[to];
         if host.node.is_none() || host.is_silent {
             return Ok(());
         }
@@ -259,7 +259,7 @@ impl World {
     }
 
     fn ask(&mut self, to: NodeId, appends: Vec<Append>) -> Checked {
-        let host = &self.hosts[&to];
+        let host = &self.hosts[to];
         if host.node.is_none() || host.is_silent {
             return Ok(());
         }
@@ -274,7 +274,7 @@ impl World {
     fn step(&mut self, id: NodeId, input: Input) -> Checked {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         let writes = host.writes_in_flight();
         let node = host.node.as_mut().expect("only a living node steps");
         node.step(host.clock.shows(self.now), input, &mut effects);
@@ -298,8 +298,9 @@ impl World {
 
     /// What a node has newly learned and applied, as seen from outside.
     fn learned(&mut self, id: NodeId) -> Checked {
-        let node = self.hosts[&id].node.as_ref().expect("only a living node learns");
-        let (before, entries_before) = self.looked[&id];
+        let host = &self.hosts[id];
+        let node = host.node.as_ref().expect("only a living node learns");
+        let (before, entries_before) = host.looked;
         let mut at = before;
         while at < node.replica().chosen() {
             let values = node.replica().read(at, usize::MAX);
@@ -319,7 +320,7 @@ impl World {
             let entries = node.machine().entries();
             let fresh = &entries[entries_before..];
             self.checks.once.applied(id, fresh, &self.checks.agreement, &self.workload)?;
-            self.looked.insert(id, (at, entries.len()));
+            self.hosts[id].looked = (at, entries.len());
         }
         Ok(())
     }
@@ -345,7 +346,7 @@ impl World {
     // ---- messages ----
 
     fn post(&mut self, from: NodeId, cause: Option<u64>, envelope: Envelope) -> Checked {
-        let host = &self.hosts[&from];
+        let host = &self.hosts[from];
         if host.is_silent {
             return Ok(());
         }
@@ -411,7 +412,7 @@ impl World {
     }
 
     fn read(&mut self, id: NodeId, asked: Instant) {
-        let host = &self.hosts[&id];
+        let host = &self.hosts[id];
         let Some(node) = host.node.as_ref().filter(|_| !host.is_silent) else {
             return;
         };
@@ -429,7 +430,7 @@ impl World {
     }
 
     fn reply(&mut self, node: NodeId, ticket: Ticket, reply: Reply<()>) {
-        if self.hosts[&node].is_silent {
+        if self.hosts[node].is_silent {
             return;
         }
         if let Some(at) = self.network.carry_client(self.now, &mut self.luck.network) {
@@ -464,17 +465,17 @@ impl World {
         }
         self.healed = Some(self.now);
         self.network.heal(Weather::CALM);
-        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let all: Vec<NodeId> = self.hosts.ids().collect();
         self.tell("everything heals".to_owned());
         for id in all {
-            let host = self.hosts.get_mut(&id).expect("a member has a host");
+            let host = &mut self.hosts[id];
             host.is_silent = false;
             host.paused_until = host.paused_until.min(self.now);
             host.slow_until = host.slow_until.min(self.now);
             host.clock.set_pace(self.now, TRUE_PACE);
             host.wake = None;
             self.plan_wake(id);
-            if self.hosts[&id].node.is_none() {
+            if self.hosts[id].node.is_none() {
                 self.revive(id)?;
             }
         }
@@ -488,7 +489,7 @@ impl World {
         let took_us = self.now.0 - healed.0;
         let chosen = Slot(self.checks.agreement.slots());
         let learners: Vec<NodeId> = self.configuration.learners().collect();
-        let living = |id: &NodeId| self.hosts[id].node.as_ref();
+        let living = |id: &NodeId| self.hosts[*id].node.as_ref();
         let prefixes: Vec<Slot> =
             learners.iter().filter_map(living).map(|node| node.replica().chosen()).collect();
         if self.workload.is_done() && prefixes.iter().all(|prefix| *prefix == chosen) {
@@ -502,7 +503,7 @@ impl World {
             return Ok(true);
         }
         // Whoever lost more than the protocol promises to survive is promised no progress.
-        let is_short = self.hosts.values().any(|host| host.is_out);
+        let is_short = self.hosts.iter().any(|host| host.is_out);
         if is_short && took_us > progress::SHORT_OF_NODES_US {
             self.checks.linearizable.whole(&self.checks.once)?;
             return Ok(true);
@@ -511,7 +512,7 @@ impl World {
             let open = self.workload.unanswered();
             let parts: Vec<String> = self
                 .hosts
-                .values()
+                .iter()
                 .filter_map(|host| {
                     let replica = host.node.as_ref()?.replica();
                     let (part, ballot) = (replica.part(), replica.ballot());
@@ -529,11 +530,7 @@ impl World {
     }
 }
 
-fn hosts(
-    options: &Options,
-    configuration: &Configuration,
-    rng: &mut Rng,
-) -> BTreeMap<NodeId, Host> {
+fn hosts(options: &Options, configuration: &Configuration, rng: &mut Rng) -> Hosts {
     let apart = Shape { quorums: Some((2, 4)), ..options.shape.clone() };
     let other = Shape { quorums: Some((4, 2)), ..options.shape.clone() };
     let mut host = |id: &NodeId| {
@@ -552,9 +549,9 @@ fn hosts(
             limits: options.limits,
             announce: options.announce,
         };
-        (*id, Host::new(config, rng))
+        Host::new(config, rng)
     };
-    configuration.members().keys().map(&mut host).collect()
+    Hosts::new(configuration.members().keys().map(&mut host).collect())
 }
 
 fn reply_name(reply: &Reply<()>) -> &'static str {

@@ -2,7 +2,7 @@
 
 use journal::{Fault, FaultyDisk, OpenError};
 use node::Effects;
-use paxos::{NodeId, Record, Slot};
+use paxos::{NodeId, Record};
 
 use super::{Happening, Mend, THOROUGH_ONE_IN, World};
 use crate::broken::Broken;
@@ -31,7 +31,7 @@ impl World {
     /// it.
     pub fn revive(&mut self, id: NodeId) -> Checked {
         let permille = self.options.faults.damage_permille;
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         if host.is_out {
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl World {
             return Ok(());
         }
         let damage = Damage::ALL[self.luck.nodes.index(Damage::ALL.len())];
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         let storage = host.storage.as_mut().expect("only disks are damaged");
         let before = storage.damage(damage, &mut self.luck.nodes);
         let found = host.start(self.now, false, &mut self.luck.nodes);
@@ -90,7 +90,7 @@ impl World {
     /// Nothing can see this but other nodes, so the world takes it back.
     fn unseen(&mut self, id: NodeId, before: FaultyDisk) -> Checked {
         self.statistics.damage_unseen += 1;
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         host.storage.as_mut().expect("only disks are damaged").restore(before);
         self.start(id)
     }
@@ -100,7 +100,7 @@ impl World {
             return Ok(());
         }
         let same_bits = self.options.broken == Some(Broken::SameIncarnation);
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         match host.start(self.now, same_bits, &mut self.luck.nodes) {
             Ok(late) => self.started(id, &late),
             Err(found) => Err(durability::lost(id, &found)),
@@ -108,11 +108,10 @@ impl World {
     }
 
     fn started(&mut self, id: NodeId, late: &[Record]) -> Checked {
-        let host = &self.hosts[&id];
+        let host = &self.hosts[id];
         let life = host.life;
         let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
         durability::fold(id, host.expected(), memory, true)?;
-        self.looked.insert(id, (Slot::FIRST, 0));
         self.recording.note(self.now, || What::Started { node: id, life });
         self.durable(id, late)?;
         self.tell(format!("{id} starts, {} late records survived", late.len()));
@@ -122,7 +121,7 @@ impl World {
 
     /// A life ends; another follows after a while.
     pub fn crash(&mut self, id: NodeId, ending: Ending, lasts_us: u64) -> Checked {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         if host.node.is_none() {
             return Ok(());
         }
@@ -146,7 +145,7 @@ impl World {
                 self.post(id, self.cause, envelope)?;
             }
         }
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         if !is_empty {
             host.write(write, self.cause);
         }
@@ -157,7 +156,7 @@ impl World {
     }
 
     fn begin_batch(&mut self, id: NodeId) {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         let life = host.life;
         let takes_us = match host.begin() {
             Ok(None) => return,
@@ -180,7 +179,7 @@ impl World {
 
     /// The batch under way is on disk, or the disk has failed.
     pub fn synced(&mut self, id: NodeId, life: u32) -> Checked {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         if host.life != life || host.node.is_none() {
             return Ok(());
         }
@@ -223,7 +222,7 @@ impl World {
 
     /// A disk that has nothing to do makes the next segment, now and then.
     fn prepare(&mut self, id: NodeId) {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         if host.writes_in_flight() == 0
             && self.luck.nodes.below(PREPARES_ONE_IN) == 0
             && let Some(storage) = &mut host.storage
@@ -235,7 +234,7 @@ impl World {
 
     /// A failed sync stops the process, and is never tried again. Somebody starts it anew.
     fn disk_fails(&mut self, id: NodeId, error: &journal::DiskError) {
-        self.hosts.get_mut(&id).expect("a member has a host").end_failed();
+        self.hosts[id].end_failed();
         self.statistics.disk_failures += 1;
         self.recording.note(self.now, || What::Ended { node: id });
         self.tell(format!("{id} stops: {error}"));

@@ -65,8 +65,8 @@ impl World {
             Some(1) => self.cut(vec![(one, other)], lasts_us),
             Some(2) => self.cut(vec![(one, other), (other, one)], lasts_us),
             Some(3) => {
-                let others = self.hosts.keys().filter(|id| **id != one);
-                let links = others.flat_map(|id| [(one, *id), (*id, one)]).collect();
+                let others = self.hosts.ids().filter(|id| *id != one);
+                let links = others.flat_map(|id| [(one, id), (id, one)]).collect();
                 self.cut(links, lasts_us);
             }
             Some(4) => self.silence(one, lasts_us),
@@ -85,7 +85,7 @@ impl World {
     pub fn mend(&mut self, mend: Mend) -> Checked {
         match mend {
             Mend::Restart(id) => {
-                if self.hosts[&id].node.is_none() {
+                if self.hosts[id].node.is_none() {
                     return self.revive(id);
                 }
             }
@@ -97,7 +97,7 @@ impl World {
             Mend::Calm => self.network.calm(),
             Mend::TrueClock(id) => self.set_pace(id, TRUE_PACE),
             Mend::Speak(id) => {
-                self.hosts.get_mut(&id).expect("a member has a host").is_silent = false;
+                self.hosts[id].is_silent = false;
             }
         }
         Ok(())
@@ -105,7 +105,7 @@ impl World {
 
     fn somebody(&self, luck: &mut Rng) -> NodeId {
         let place = luck.index(self.hosts.len());
-        *self.hosts.keys().nth(place).expect("an index below the number of hosts")
+        self.hosts.ids().nth(place).expect("an index below the number of hosts")
     }
 
     fn cut(&mut self, links: Vec<(NodeId, NodeId)>, lasts_us: u64) {
@@ -119,7 +119,7 @@ impl World {
 
     fn silence(&mut self, id: NodeId, lasts_us: u64) {
         self.statistics.misfortunes += 1;
-        self.hosts.get_mut(&id).expect("a member has a host").is_silent = true;
+        self.hosts[id].is_silent = true;
         self.tell(format!("{id} falls silent"));
         self.after(lasts_us, Happening::Mend(Mend::Speak(id)));
     }
@@ -127,13 +127,12 @@ impl World {
     fn pause(&mut self, id: NodeId, lasts_us: u64) {
         self.statistics.misfortunes += 1;
         let until = Instant(self.now.0 + lasts_us);
-        self.hosts.get_mut(&id).expect("a member has a host").paused_until = until;
+        self.hosts[id].paused_until = until;
         self.tell(format!("{id} stands still until {}", until.0));
     }
 
     fn power_loss(&mut self, lasts_us: u64, luck: &mut Rng) -> Checked {
-        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
-        for id in all {
+        for id in self.hosts.ids() {
             let back_us = 1 + luck.below(lasts_us);
             self.crash(id, Ending::PowerLost, back_us)?;
         }
@@ -141,7 +140,7 @@ impl World {
     }
 
     fn tear(&mut self, lasts_us: u64, luck: &mut Rng) {
-        let all: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let all: Vec<NodeId> = self.hosts.ids().collect();
         let mut links = Vec::new();
         for from in &all {
             for to in all.iter().filter(|to| *to != from) {
@@ -163,7 +162,7 @@ impl World {
     fn slow_disk(&mut self, id: NodeId, lasts_us: u64) {
         self.statistics.misfortunes += 1;
         let until = Instant(self.now.0 + lasts_us);
-        self.hosts.get_mut(&id).expect("a member has a host").slow_until = until;
+        self.hosts[id].slow_until = until;
         self.tell(format!("{id} has a slow disk until {}", until.0));
     }
 
@@ -176,7 +175,7 @@ impl World {
     }
 
     fn set_pace(&mut self, id: NodeId, pace: u64) {
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         host.clock.set_pace(self.now, pace);
         host.wake = None;
         self.tell(format!("{id} has a clock of pace {pace}"));
@@ -186,7 +185,7 @@ impl World {
     fn jump(&mut self, id: NodeId, luck: &mut Rng) {
         self.statistics.misfortunes += 1;
         let ahead_us = 1 + luck.below(self.options.faults.jump_us_max);
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
+        let host = &mut self.hosts[id];
         host.clock.jump(self.now, ahead_us);
         host.wake = None;
         self.tell(format!("{id} has a clock that jumps {ahead_us} us ahead"));
