@@ -26,7 +26,6 @@ use crate::output::Output;
 )]
 #[command(after_help = "Examples:
   synod sim run --seeds 10000
-  synod sim replay --seed 7
   synod sim scenarios ghost-entry")]
 pub(crate) struct SimArgs {
     #[command(subcommand)]

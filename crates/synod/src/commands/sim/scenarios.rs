@@ -16,8 +16,7 @@ use crate::output::{Output, Report, Value};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   synod sim scenarios
-  synod sim scenarios ghost-entry
-  synod sim scenarios late-accept -o json")]
+  synod sim scenarios ghost-entry -o json")]
 pub(super) struct ScenariosArgs {
     /// The story to play [default: list all]
     #[arg(value_name = "NAME", value_parser = names(), hide_possible_values = true)]
