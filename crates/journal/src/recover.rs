@@ -463,7 +463,8 @@ fn search(seal: &Seal, segment: &[u8], offset: usize, from: Sequence) -> Remains
         }
         offset += frame::ALIGNMENT;
         // What was never written is zeros, by far the most of a segment.
-        if offset.is_multiple_of(SECTOR_BYTES) && segment[offset..].starts_with(&ZEROS) {
+        let rest = segment.get(offset..).unwrap_or_default();
+        if offset.is_multiple_of(SECTOR_BYTES) && rest.starts_with(&ZEROS) {
             offset += SECTOR_BYTES - frame::HEADER_BYTES.next_multiple_of(frame::ALIGNMENT);
         }
     }

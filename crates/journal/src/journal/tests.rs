@@ -337,3 +337,17 @@ fn refusals_say_why() {
     let text = "a frame of 16777217 bytes exceeds the limit of 16777216";
     assert_eq!(AppendError::TooLong { bytes: FRAME_BYTES_MAX + 1 }.to_string(), text);
 }
+
+#[test]
+fn a_file_of_any_length_is_searched_to_its_end() {
+    // What a power cut leaves of a segment that was being made, beside a journal that is in use.
+    for bytes in (0..=SECTOR_BYTES + 8).chain(2 * SECTOR_BYTES - 8..=2 * SECTOR_BYTES) {
+        let mut journal = fresh();
+        journal.append(b"kept").unwrap();
+        journal.sync().unwrap();
+        let mut disk = journal.into_disk();
+        disk.create(FIRST_SEGMENT.plus(1), bytes).unwrap();
+        let (_, recovered) = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap();
+        assert_eq!(recovered.frames, 1, "{bytes} bytes");
+    }
+}
