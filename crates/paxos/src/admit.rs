@@ -74,7 +74,9 @@ pub fn admit(
 
 fn plausible(ballot: Ballot, round_seen: u64) -> Result<(), Decline> {
     let jump = ballot.round.saturating_sub(round_seen);
-    if jump > ROUND_JUMP_MAX { Err(Decline::RoundJump) } else { Ok(()) }
+    // Our own next round lies above what we believe, and must not pass the last one.
+    let is_last = ballot.round >= Ballot::ROUND_MAX;
+    if jump > ROUND_JUMP_MAX || is_last { Err(Decline::RoundJump) } else { Ok(()) }
 }
 
 fn near(end: Slot, chosen: Slot) -> Result<(), Decline> {

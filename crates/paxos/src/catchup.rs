@@ -129,8 +129,9 @@ impl Catchup {
         };
         let pause = (self.delay * 2u32.pow(request.attempts.min(ATTEMPTS_MAX))).min(self.pause_max);
         request.attempts = request.attempts.wrapping_add(1);
-        request.due = now.plus(pause);
         request.target = Some(target);
+        let is_lonely = request.is_lonely;
+        request.due = now.plus(if is_lonely { self.pause_max } else { pause });
         Some(target)
     }
 
@@ -141,7 +142,7 @@ impl Catchup {
             return None;
         }
         request.prefix = prefix;
-        request.due = now.plus(self.delay);
+        request.due = now.plus(if request.is_lonely { self.pause_max } else { self.delay });
         request.attempts = 0;
         request.target
     }
@@ -244,11 +245,12 @@ mod tests {
         let all = Some(Target::Acceptors);
         assert_eq!(step(&mut catchup, 5, Some(LEADER)), (500, None), "it would tell");
         assert_eq!(step(&mut catchup, 5, None), (1000, all));
-        assert_eq!(step(&mut catchup, 5, None), (1040, None), "no news");
-        assert_eq!(step(&mut catchup, 5, None), (1500, all));
-        assert_eq!(catchup.progressed(Instant(1_501_000), Slot(9)), all, "there is more");
-        assert_eq!(step(&mut catchup, 9, None), (1521, None), "no more");
-        assert_eq!(step(&mut catchup, 9, None), (2000, all));
+        assert_eq!(step(&mut catchup, 5, None), (1500, None), "no news");
+        assert_eq!(step(&mut catchup, 5, None), (2000, all));
+        assert_eq!(catchup.progressed(Instant(2_001_000), Slot(9)), all, "there is more");
+        assert_eq!(step(&mut catchup, 9, None), (2500, None), "an answer may be on its way");
+        assert_eq!(step(&mut catchup, 9, None), (2501, None), "no more");
+        assert_eq!(step(&mut catchup, 9, None), (3000, all));
         catchup.rest();
         assert_eq!(catchup.deadline(), None, "a leader knows");
     }

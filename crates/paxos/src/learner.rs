@@ -195,6 +195,11 @@ impl Learner {
         }
     }
 
+    /// Whether votes and proposals up to `end` are kept, if they are not known to be chosen.
+    pub fn keeps(&self, end: Slot) -> bool {
+        end <= self.window_end()
+    }
+
     fn window_end(&self) -> Slot {
         self.prefix.plus(self.ahead_slots_max)
     }

@@ -350,13 +350,16 @@ impl Replica {
             // Chosen, whatever it is: a learner that does not hear the leader must ask.
             let known = self.learner.accepted_end(configuration, first, end);
             self.catchup.heard(known.unwrap_or(Slot::FIRST));
-            self.catchup.heard(self.far_below(end));
+            if !self.learner.keeps(end) {
+                self.catchup.heard(self.far_below(end));
+            }
             note(from, counted, effects);
         }
     }
 
     /// A leader has only so many slots open: whatever it proposes, all further below is chosen. It
-    /// is how a learner knows that it is behind when votes are for slots that it does not keep.
+    /// is how a learner knows that it is behind when votes are for slots that it does not keep. A
+    /// leader with a larger window than ours makes us ask a little too early, and no more.
     fn far_below(&self, end: Slot) -> Slot {
         Slot(end.0.saturating_sub(self.config.limits.slots_in_flight_max))
     }

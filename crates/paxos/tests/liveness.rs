@@ -211,6 +211,28 @@ fn a_learner_beyond_its_own_window_follows_votes_back() {
 }
 
 #[test]
+fn a_learner_without_a_leader_reads_page_after_page_over_a_slow_link() {
+    // Five values a page, and an answer that takes three times as long as a first pause.
+    let limits = Limits { run_bytes_max: 100, ..Limits::default() };
+    let mut world = World::new(2, &[], limits, 30 * LATENCY);
+    world.run(2 * SECOND);
+    let leader = (1..=2).find(|id| world.part(*id) == Part::Leading).expect("a leader");
+    let other = 3 - leader;
+    world.cut(leader, other);
+    for acceptor in 3..=5 {
+        world.cut(other, acceptor);
+    }
+    world.propose(leader, 100);
+    world.run(SECOND);
+    for acceptor in 3..=5 {
+        world.heal(other, acceptor);
+    }
+    world.run(4 * SECOND);
+    assert!(world.nodes[&leader].chosen() > Slot(100));
+    assert_eq!(world.nodes[&other].chosen(), world.nodes[&leader].chosen());
+}
+
+#[test]
 fn a_learner_far_behind_catches_up_by_pages_not_by_values() {
     let (mut world, leader, other) = World::led();
     world.cut(leader, other);

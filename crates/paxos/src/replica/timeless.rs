@@ -24,6 +24,12 @@ impl Replica {
         self.prepare(Instant::default(), effects);
     }
 
+    /// The highest round that it has met, above which its next campaign lies.
+    #[doc(hidden)]
+    pub fn round_seen(&self) -> u64 {
+        self.proposer.round_seen()
+    }
+
     /// Asks every acceptor and every other learner for what it does not know. Only for a learner.
     #[doc(hidden)]
     pub fn fetch_without_time(&mut self, effects: &mut Effects) {
