@@ -92,8 +92,8 @@ pub enum Found {
     Refused(OpenError),
     /// It opens and lacks its first records, so the acceptor must not start.
     Beheaded,
-    /// It opens and lacks acknowledged records, all of the last batch: the one damage that a
-    /// journal alone cannot see.
+    /// It opens and lacks acknowledged records of the last batch, from some record to its end: the
+    /// one damage that a journal alone cannot see, for only a later batch vouches for this one.
     LastBatchGone,
     /// It opens and lacks more than the last batch, all from the end: what a journal cannot see
     /// either if its last file is gone, and must see otherwise.

@@ -13,7 +13,10 @@ use std::collections::BTreeSet;
 
 use node::{Append, Effects, Input, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
-use paxos::{Config, Configuration, Envelope, Event, Instant, Kind, NodeId, Rng, Slot, Timing};
+use paxos::{
+    Config, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Rng, Slot,
+    Timing, Voters,
+};
 
 use crate::broken::Broken;
 use crate::check::linearizable::Read;
@@ -483,6 +486,20 @@ impl World {
         Ok(())
     }
 
+    /// Whoever lost more than the protocol promises to survive is promised no progress: no quorum of
+    /// one of the phases is left, or no leader.
+    fn is_short(&self) -> bool {
+        let (mut phase1, mut phase2) = (Voters::<Phase1>::default(), Voters::<Phase2>::default());
+        let lives = |id: &NodeId| !self.hosts[*id].is_out && !self.never_starting.contains(id);
+        for acceptor in self.configuration.acceptors().iter().filter(|id| lives(id)) {
+            self.configuration.count(&mut phase1, *acceptor);
+            self.configuration.count(&mut phase2, *acceptor);
+        }
+        let has_quorums =
+            self.configuration.is_quorum(phase1) && self.configuration.is_quorum(phase2);
+        !has_quorums || !self.configuration.leaders().any(|id| lives(&id))
+    }
+
     /// Whether it is over: every client answered, every learner with the same, whole history.
     fn look(&mut self) -> Result<bool, Wrong> {
         let healed = self.healed.expect("the world looks once it is healed");
@@ -502,13 +519,12 @@ impl World {
             self.checks.linearizable.whole(&self.checks.once)?;
             return Ok(true);
         }
-        // Whoever lost more than the protocol promises to survive is promised no progress.
-        let is_short = self.hosts.iter().any(|host| host.is_out);
-        if is_short && took_us > progress::SHORT_OF_NODES_US {
+        if self.is_short() && took_us > progress::SHORT_OF_NODES_US {
             self.checks.linearizable.whole(&self.checks.once)?;
             return Ok(true);
         }
         if took_us > progress::CONVERGES_US {
+            self.checks.linearizable.whole(&self.checks.once)?;
             let open = self.workload.unanswered();
             let parts: Vec<String> = self
                 .hosts

@@ -7,6 +7,8 @@
 //! may have been asked for after somebody behind it was answered, and one sweep from the end tells:
 //! a hundred thousand operations take milliseconds.
 //!
+//! Walks read only what may be old: nodes offer no other reads yet.
+//!
 //! Source: Herlihy and Wing, "Linearizability", TOPLAS 1990, for a history whose order is known.
 
 use std::collections::BTreeMap;

@@ -253,6 +253,8 @@ impl Atlas {
             assert!(!self.shows(id, ran.to), "what is over changes no disk");
             assert!(ran.votes.is_empty(), "what is over is voted for already");
             assert_eq!(after.replica.chosen(), local.replica.chosen(), "what is over is known");
+            let (after, before) = (after.replica.acceptor(), local.replica.acceptor());
+            assert_eq!(after, before, "what is over waits for no disk either");
         }
         over
     }

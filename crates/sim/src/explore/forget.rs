@@ -49,8 +49,11 @@ pub fn is_over(
         Message::Reject { .. } => last_life && !changes,
         // Counted, or its run has landed. Where values spread, a learner may count it again later.
         Message::Accepted { end, .. } => known(*end) || !scene.values_spread() && !changes,
-        // A learner compares what it knows to be chosen with what it is told, and that is all.
-        Message::Accept { run, chosen } => known(run.end()) && known(*chosen),
+        // A learner compares what it knows to be chosen with what it is told, and notes the round.
+        Message::Accept { run, chosen } => {
+            let is_seen = run.ballot.round <= replica.round_seen();
+            known(run.end()) && known(*chosen) && is_seen
+        }
         Message::Chosen { chosen, .. } => known(*chosen),
         Message::Learned { first, values, .. } => known(first.plus(values.count())),
         Message::Votes { page } => page.votes.iter().all(|run| known(run.end())),
