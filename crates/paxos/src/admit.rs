@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_round_is_nobodys() {
+        // Whoever believed it would campaign with one that no peer can read.
+        let prepare = |round| Message::Prepare { ballot: ballot(round, LEADER), from: Slot(0) };
+        let (from, to) = (NodeId(LEADER), NodeId(ACCEPTOR));
+        let seen = Ballot::ROUND_MAX - 2;
+        let hear = |round| admit(&configuration(), from, to, &prepare(round), seen);
+        assert_eq!(hear(Ballot::ROUND_MAX - 1), Ok(()));
+        assert_eq!(hear(Ballot::ROUND_MAX), Err(Decline::RoundJump));
+    }
+
+    #[test]
     fn slots_far_above_what_is_chosen_are_not_believed() {
         let last = |first| accept(ballot(1, LEADER), Slot(first), Slot(5));
         let end = 5 + SLOTS_AHEAD_MAX;
