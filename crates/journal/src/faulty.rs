@@ -63,7 +63,8 @@ struct File {
     dirty: BTreeSet<usize>,
 }
 
-/// Sectors by their place; where there is none, all is zeros. Shared, so that a sync copies no byte.
+/// Sectors by their place; where there is none, all is zeros. Shared, so that a sync copies
+/// nothing.
 type Content = BTreeMap<usize, Arc<[u8; SECTOR_BYTES]>>;
 
 /// The bytes of one sector, to be changed.

@@ -46,7 +46,8 @@ impl Recovery {
         self.frames += 1;
     }
 
-    /// Every record, if every frame was one and the journal starts, at frame `first`, where it must.
+    /// Every record, if every frame was one and the journal, which starts at frame `first`, starts
+    /// where it must.
     pub fn finish(self, first: u64) -> Result<Vec<Record>, RecoveryError> {
         let beheaded = (first > 0).then_some(RecoveryError::Beheaded { first });
         self.wrong.or(beheaded).map_or(Ok(self.records), Err)

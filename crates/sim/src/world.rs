@@ -486,8 +486,8 @@ impl World {
         Ok(())
     }
 
-    /// Whoever lost more than the protocol promises to survive is promised no progress: no quorum of
-    /// one of the phases is left, or no leader.
+    /// Whoever lost more than the protocol promises to survive is promised no progress: no quorum
+    /// of one of the phases is left, or no leader.
     fn is_short(&self) -> bool {
         let (mut phase1, mut phase2) = (Voters::<Phase1>::default(), Voters::<Phase2>::default());
         let lives = |id: &NodeId| !self.hosts[*id].is_out && !self.never_starting.contains(id);

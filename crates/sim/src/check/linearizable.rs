@@ -1,6 +1,7 @@
 //! Promise: the history is one that clients could have seen happen. If one operation was answered
-//! before another was asked for, it does not stand behind it; a read shows only what was asked for
-//! before it was answered, and, where it is linearizable, all that was answered before it was asked.
+//! before another was asked for, it does not stand behind it; a read shows only what was asked
+//! for before it was answered, and, where it is linearizable, all that was answered before it was
+//! asked.
 //!
 //! Every operation says where in the history it took effect: an append in its slot, a read just
 //! below the first slot that it did not show. So there is no search. In the order of places, nobody
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_operations_are_one_sweep() {
-        // Each is asked for before its neighbours are answered, and the last but one comes too late.
+        // Each is asked for before its neighbours are answered; then one comes too late.
         let operation = |slot: u64| append(slot, slot * 10, Some(slot * 10 + 25));
         let mut all: Vec<Operation> = (0..100_000).map(operation).collect();
         check((0..100_000).map(operation).collect()).unwrap();
