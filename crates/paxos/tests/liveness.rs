@@ -59,7 +59,11 @@ impl World {
 
     /// Two leaders, one of which leads: the world, the leader, the other one.
     fn led() -> (World, u32, u32) {
-        let mut world = World::new(2, &[], Limits::default(), LATENCY);
+        World::led_within(Limits::default(), LATENCY)
+    }
+
+    fn led_within(limits: Limits, latency: Duration) -> (World, u32, u32) {
+        let mut world = World::new(2, &[], limits, latency);
         world.run(2 * SECOND);
         let leader = (1..=2).find(|id| world.part(*id) == Part::Leading).expect("a leader");
         (world, leader, 3 - leader)
@@ -71,6 +75,21 @@ impl World {
 
     fn cut(&mut self, one: u32, other: u32) {
         self.cut.extend([(one, other), (other, one)]);
+    }
+
+    /// Of two leaders, this one reaches nobody.
+    fn isolate(&mut self, leader: u32) {
+        self.cut(leader, 3 - leader);
+        for acceptor in 3..=5 {
+            self.cut(leader, acceptor);
+        }
+    }
+
+    /// It reaches the acceptors again, and no leader.
+    fn meet_acceptors(&mut self, leader: u32) {
+        for acceptor in 3..=5 {
+            self.heal(leader, acceptor);
+        }
     }
 
     fn heal(&mut self, one: u32, other: u32) {
@@ -170,15 +189,10 @@ fn a_learner_that_does_not_hear_the_leader_learns_from_acceptors() {
 fn a_learner_that_was_away_and_hears_only_acceptors_asks_them() {
     // Nothing new is proposed, so nobody says anything that would show it what it misses.
     let (mut world, leader, other) = World::led();
-    world.cut(leader, other);
-    for acceptor in 3..=5 {
-        world.cut(other, acceptor);
-    }
+    world.isolate(other);
     world.propose(leader, 100);
     world.run(SECOND);
-    for acceptor in 3..=5 {
-        world.heal(other, acceptor);
-    }
+    world.meet_acceptors(other);
     world.run(2 * SECOND);
     assert!(world.nodes[&leader].chosen() > Slot(100));
     assert_eq!(world.nodes[&other].chosen(), world.nodes[&leader].chosen());
@@ -189,19 +203,11 @@ fn a_learner_that_was_away_and_hears_only_acceptors_asks_them() {
 fn a_learner_beyond_its_own_window_follows_votes_back() {
     // The votes that it hears are for slots that it does not keep, so it cannot count them.
     let limits = Limits { slots_in_flight_max: 8, ahead_slots_max: 8, ..Limits::default() };
-    let mut world = World::new(2, &[], limits, LATENCY);
-    world.run(2 * SECOND);
-    let leader = (1..=2).find(|id| world.part(*id) == Part::Leading).expect("a leader");
-    let other = 3 - leader;
-    world.cut(leader, other);
-    for acceptor in 3..=5 {
-        world.cut(other, acceptor);
-    }
+    let (mut world, leader, other) = World::led_within(limits, LATENCY);
+    world.isolate(other);
     world.propose(leader, 100);
     world.run(SECOND);
-    for acceptor in 3..=5 {
-        world.heal(other, acceptor);
-    }
+    world.meet_acceptors(other);
     // Soon, not only when it next looks around.
     world.propose(leader, 1);
     world.run(Timing::default().resend_max / 2);
@@ -214,19 +220,11 @@ fn a_learner_beyond_its_own_window_follows_votes_back() {
 fn a_learner_without_a_leader_reads_page_after_page_over_a_slow_link() {
     // Five values a page, and an answer that takes three times as long as a first pause.
     let limits = Limits { run_bytes_max: 100, ..Limits::default() };
-    let mut world = World::new(2, &[], limits, 30 * LATENCY);
-    world.run(2 * SECOND);
-    let leader = (1..=2).find(|id| world.part(*id) == Part::Leading).expect("a leader");
-    let other = 3 - leader;
-    world.cut(leader, other);
-    for acceptor in 3..=5 {
-        world.cut(other, acceptor);
-    }
+    let (mut world, leader, other) = World::led_within(limits, 30 * LATENCY);
+    world.isolate(other);
     world.propose(leader, 100);
     world.run(SECOND);
-    for acceptor in 3..=5 {
-        world.heal(other, acceptor);
-    }
+    world.meet_acceptors(other);
     world.run(4 * SECOND);
     assert!(world.nodes[&leader].chosen() > Slot(100));
     assert_eq!(world.nodes[&other].chosen(), world.nodes[&leader].chosen());
@@ -235,10 +233,7 @@ fn a_learner_without_a_leader_reads_page_after_page_over_a_slow_link() {
 #[test]
 fn a_learner_far_behind_catches_up_by_pages_not_by_values() {
     let (mut world, leader, other) = World::led();
-    world.cut(leader, other);
-    for acceptor in 3..=5 {
-        world.cut(other, acceptor);
-    }
+    world.isolate(other);
     for _ in 0..1000 {
         world.propose(leader, 1);
         world.run(Duration::from_millis(3));
