@@ -25,6 +25,16 @@ struct World {
 impl World {
     /// Leaders have the ids from 1 on, acceptors the ids after them, with `records` on each disk.
     fn new(leaders: u32, records: &[Record], limits: Limits, latency: Duration) -> World {
+        World::with_disks(leaders, |_| records.to_vec(), limits, latency)
+    }
+
+    /// The same, with records of its own on each acceptor's disk.
+    fn with_disks(
+        leaders: u32,
+        records: impl Fn(u32) -> Vec<Record>,
+        limits: Limits,
+        latency: Duration,
+    ) -> World {
         let member = |id: u32| {
             let roles = Roles { leader: id <= leaders, acceptor: id > leaders, learner: false };
             (NodeId(id), Member { roles, disk: (id > leaders).then(DiskId::default) })
@@ -41,8 +51,7 @@ impl World {
                 limits,
                 announce: Announce::default(),
             };
-            let records = if id > leaders { records } else { &[] };
-            let records = records.iter().cloned();
+            let records = if id > leaders { records(id) } else { Vec::new() };
             (id, Replica::recover(config, records, Instant(0), u64::from(id)))
         };
         World {
@@ -151,15 +160,17 @@ impl World {
 fn a_long_phase_one_is_not_overtaken_for_ever() {
     // Every leader has restarted and reads the whole history: ten milliseconds a page, four
     // seconds in all, against a patience of a fifth of a second.
-    let ballot = Ballot { round: 1, leader: NodeId(1), incarnation: Incarnation(9) };
-    let vote = |slot| {
+    // Every vote is of another ballot, so that nothing is chosen that could be learned otherwise.
+    let vote = |acceptor: u32, slot| {
+        let incarnation = Incarnation(acceptor.into());
+        let ballot = Ballot { round: 1, leader: NodeId(1), incarnation };
         let values = vec![Value::Command(vec![1; 990].into())].into();
         Record::Accepted(Run { ballot, first: Slot(slot), values })
     };
-    let records: Vec<Record> = (0..400).map(vote).collect();
+    let records = |acceptor| (0..400).map(|slot| vote(acceptor, slot)).collect();
     let limits = Limits { run_bytes_max: 1000, ..Limits::default() };
     for leaders in [2, 3] {
-        let mut world = World::new(leaders, &records, limits, Duration::from_millis(5));
+        let mut world = World::with_disks(leaders, records, limits, Duration::from_millis(5));
         let leads = |world: &World| (1..=leaders).any(|id| world.part(id) == Part::Leading);
         assert!(world.run_until(10 * SECOND, leads), "{leaders} leaders, none leads");
     }
@@ -180,8 +191,11 @@ fn a_learner_that_does_not_hear_the_leader_learns_from_acceptors() {
     let (mut world, leader, other) = World::led();
     world.cut(leader, other);
     world.propose(leader, 10);
-    world.run(5 * SECOND);
+    // Sooner than it would miss the leader and ask for news.
+    world.run(Timing::default().election_timeout);
+    assert!(world.nodes[&leader].chosen() > Slot(10));
     assert_eq!(world.nodes[&other].chosen(), world.nodes[&leader].chosen());
+    world.run(5 * SECOND);
     assert!(world.count(other, "fetched") < 20, "it asks when there is something to ask for");
 }
 
