@@ -12,8 +12,8 @@ use client::proto::{AppendRequest, NetworkRequest, ReadRequest};
 use node::{ClientId, Request};
 use paxos::wire::{encode_message, encode_record};
 use paxos::{
-    Ballot, ClusterId, Configuration, DiskId, Incarnation, Instant, Member, Message, NodeId, Page,
-    Record, Roles, Run, Slot, Value,
+    Ballot, ClusterId, Configuration, Digest, DiskId, Incarnation, Instant, Mark, Member, Message,
+    NodeId, Page, Record, Roles, Run, Slot, SnapshotId, Value,
 };
 use prost::Message as _;
 use server::config::{Config, Node, Quorums, Role, Timing};
@@ -95,9 +95,14 @@ fn request() -> Request {
 }
 
 /// One of each kind.
-fn messages() -> [Message; 14] {
+fn messages() -> [Message; 21] {
     let (ballot, slot) = (ballot(), Slot(10));
-    let page = |next| Page { from: Slot(2), votes: vec![run(3), run(9)], next, truncated: Slot(1) };
+    let page = |next| {
+        let votes = vec![run(3), run(9)];
+        Page { from: Slot(2), votes, next, truncated: Slot(1), suspect: Slot(2) }
+    };
+    let mark = Mark { below: slot, digest: Digest([6; 16]) };
+    let snapshot = SnapshotId { below: slot, bytes: 9, digest: Digest([7; 16]) };
     let (first, values) = (slot, run(10).values);
     let (sent, age) = (Instant(77), Some(Duration::from_micros(258)));
     [
@@ -108,13 +113,20 @@ fn messages() -> [Message; 14] {
         Message::Accept { run: run(7), chosen: slot },
         Message::Accepted { ballot, first: Slot(7), end: slot },
         Message::Chosen { ballot, chosen: slot },
-        Message::Heartbeat { ballot, sent, proof_age: age, chosen: slot },
+        Message::Heartbeat { ballot, sent, proof_age: age, chosen: slot, mark },
         Message::HeartbeatReply { ballot, sent },
         Message::Probe { id: 8 },
         Message::ProbeReply { id: 8, promised: ballot, progress_age: None },
         Message::Fetch { from: slot },
         Message::Learned { first, values, chosen: Slot(13), truncated: Slot(0) },
         Message::Votes { page: page(None) },
+        Message::Confirm { ballot, round: 3 },
+        Message::Confirmed { ballot, round: 3 },
+        Message::ReadIndex { id: 4 },
+        Message::ReadIndexReply { id: 4, index: Some(slot) },
+        Message::Kept { below: slot },
+        Message::FetchPart { snapshot: Some(snapshot), offset: 5 },
+        Message::Part { snapshot, offset: 5, bytes: [1, 2].into() },
     ]
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use node::{ClientId, Request};
 use paxos::wire::{decode_record, encode_record};
 use paxos::{
-    Ballot, Configuration, Incarnation, Instant, Message, NodeId, Page, Record, Run, Slot, Value,
-    Values,
+    Ballot, Configuration, Digest, Incarnation, Instant, Mark, Message, NodeId, Page, Record, Run,
+    Slot, SnapshotId, Value, Values,
 };
 
 use crate::cursor::Cursor;
@@ -24,7 +24,7 @@ impl Present {
     /// Anything that can be said; not all of it can stand on the wire.
     pub(crate) fn message(&self, cursor: &mut Cursor<'_>) -> Message {
         let ballot = self.ballot(cursor);
-        match cursor.below(13) {
+        match cursor.below(20) {
             0 => Message::Prepare { ballot, from: self.slot(cursor) },
             1 => Message::Promise { ballot, page: self.page(cursor) },
             2 => {
@@ -39,7 +39,8 @@ impl Present {
             5 => Message::Chosen { ballot, chosen: self.slot(cursor) },
             6 => {
                 let (sent, proof_age) = (Instant(cursor.u64()), age(cursor));
-                Message::Heartbeat { ballot, sent, proof_age, chosen: self.slot(cursor) }
+                let (chosen, mark) = (self.slot(cursor), self.mark(cursor));
+                Message::Heartbeat { ballot, sent, proof_age, chosen, mark }
             }
             7 => Message::HeartbeatReply { ballot, sent: Instant(cursor.u64()) },
             8 => Message::Probe { id: cursor.u64() },
@@ -53,7 +54,25 @@ impl Present {
                 let (chosen, truncated) = (self.slot(cursor), self.slot(cursor));
                 Message::Learned { first, values, chosen, truncated }
             }
-            _ => Message::Votes { page: self.page(cursor) },
+            12 => Message::Votes { page: self.page(cursor) },
+            13 => Message::Confirm { ballot, round: u64::from(cursor.byte()) },
+            14 => Message::Confirmed { ballot, round: u64::from(cursor.byte() % 4) },
+            15 => Message::ReadIndex { id: cursor.u64() },
+            16 => {
+                let id = u64::from(cursor.byte() % 4);
+                let index = (cursor.below(4) > 0).then(|| self.slot(cursor));
+                Message::ReadIndexReply { id, index }
+            }
+            17 => Message::Kept { below: self.slot(cursor) },
+            18 => {
+                let snapshot = (cursor.below(4) > 0).then(|| self.snapshot(cursor));
+                Message::FetchPart { snapshot, offset: u64::from(cursor.byte()) }
+            }
+            _ => {
+                let (snapshot, offset) = (self.snapshot(cursor), u64::from(cursor.byte()));
+                let bytes = vec![cursor.byte(); cursor.below(200)].into();
+                Message::Part { snapshot, offset, bytes }
+            }
         }
     }
 
@@ -82,6 +101,15 @@ impl Present {
         Run { ballot, first: self.slot(cursor), values: values(cursor) }
     }
 
+    fn mark(&self, cursor: &mut Cursor<'_>) -> Mark {
+        Mark { below: self.slot(cursor), digest: digest(cursor) }
+    }
+
+    fn snapshot(&self, cursor: &mut Cursor<'_>) -> SnapshotId {
+        let bytes = u64::from(cursor.byte()) * 2;
+        SnapshotId { below: self.slot(cursor), bytes, digest: digest(cursor) }
+    }
+
     fn page(&self, cursor: &mut Cursor<'_>) -> Page {
         let from = self.slot(cursor);
         let count = cursor.below(4);
@@ -91,7 +119,9 @@ impl Present {
         };
         let votes = (0..count).map(vote).collect();
         let next = (cursor.below(4) == 3).then(|| self.slot(cursor));
-        Page { from, votes, next, truncated: cursor.pick(&[Slot::FIRST, Slot::FIRST, from]) }
+        let truncated = cursor.pick(&[Slot::FIRST, Slot::FIRST, from]);
+        let suspect = cursor.pick(&[Slot::FIRST, Slot::FIRST, from.plus(1)]);
+        Page { from, votes, next, truncated, suspect }
     }
 }
 
@@ -100,14 +130,20 @@ pub(crate) fn record(cursor: &mut Cursor<'_>, configuration: &Configuration) -> 
     // Not one of the last rounds: who has used them up has nothing more to say.
     let ballot = Ballot { round: cursor.u64() >> (8 + cursor.byte() % 56), ..owner(cursor) };
     let first = Slot(cursor.u64() >> (cursor.byte() % 64));
-    let record = match cursor.below(4) {
+    let record = match cursor.below(6) {
         0 => Record::Promised(ballot),
         1 => Record::Truncated(first),
+        2 => Record::Suspect,
+        3 => Record::Settled(first),
         _ => Record::Accepted(Run { ballot, first, values: values(cursor) }),
     };
     let mut bytes = Vec::new();
     encode_record(configuration, &record, &mut bytes);
     decode_record(configuration, &bytes).ok()
+}
+
+fn digest(cursor: &mut Cursor<'_>) -> Digest {
+    Digest([cursor.byte() % 4; 16])
 }
 
 fn owner(cursor: &mut Cursor<'_>) -> Ballot {

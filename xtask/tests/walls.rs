@@ -9,7 +9,7 @@ use serde_json::Value;
 type Wall = (&'static str, &'static [&'static str], Option<&'static [&'static str]>);
 
 const WALLS: [Wall; 10] = [
-    ("paxos", &[], Some(&[])),
+    ("paxos", &[], Some(&["xxhash-rust"])),
     ("journal", &[], Some(&["crc"])),
     ("node", &["paxos"], Some(&[])),
     ("client", &[], None),

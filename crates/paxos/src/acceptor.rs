@@ -79,6 +79,7 @@ impl Acceptor {
                 self.truncated = self.truncated.max(*slot);
                 self.votes.cut_below(self.truncated);
             }
+            Record::Suspect | Record::Settled(_) => {}
         }
     }
 
@@ -105,14 +106,20 @@ impl Acceptor {
         while let Some(run) = self.votes.next_from(at) {
             let room = fitting(&run, bytes_max.saturating_sub(bytes), votes.is_empty());
             if room == run.first {
-                return Page { from, votes, next: Some(run.first), truncated: self.truncated };
+                return Page {
+                    from,
+                    votes,
+                    next: Some(run.first),
+                    truncated: self.truncated,
+                    suspect: Slot::FIRST,
+                };
             }
             let part = run.clip(run.first, room);
             bytes += wire_bytes(&part);
             at = room;
             votes.push(part);
         }
-        Page { from, votes, next: None, truncated: self.truncated }
+        Page { from, votes, next: None, truncated: self.truncated, suspect: Slot::FIRST }
     }
 }
 

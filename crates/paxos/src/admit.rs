@@ -69,6 +69,20 @@ pub fn admit(
         Message::Fetch { .. } => roles(sender.learns(), receiver.acceptor || receiver.learns()),
         Message::Learned { .. } => roles(sender.learns(), receiver.learns()),
         Message::Votes { .. } => roles(sender.acceptor, receiver.learns()),
+        Message::Confirm { ballot, .. } => {
+            roles(sender.leader, receiver.acceptor)?;
+            owned(*ballot)
+        }
+        Message::Confirmed { ballot, .. } => {
+            roles(sender.acceptor, receiver.leader)?;
+            mine(*ballot)
+        }
+        Message::ReadIndex { .. } => roles(sender.learns(), receiver.leader),
+        Message::ReadIndexReply { .. } => roles(sender.leader, receiver.learns()),
+        Message::Kept { .. } => roles(sender.learns(), receiver.acceptor),
+        Message::FetchPart { .. } | Message::Part { .. } => {
+            roles(sender.learns(), receiver.learns())
+        }
     }
 }
 
@@ -90,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::ballot::Incarnation;
+    use crate::digest::{Mark, SnapshotId};
     use crate::message::{Kind, Page};
     use crate::quorum::{ClusterId, DiskId, Member, Roles};
     use crate::runs::Run;
@@ -123,7 +138,8 @@ mod tests {
     /// One of each kind, about a ballot of the first leader's.
     fn messages(round: u64) -> Vec<Message> {
         let (own, promised, slot) = (ballot(1, LEADER), ballot(round, LEADER), Slot(1));
-        let page = || Page { from: slot, votes: vec![], next: None, truncated: slot };
+        let page =
+            || Page { from: slot, votes: vec![], next: None, truncated: slot, suspect: slot };
         vec![
             Message::Prepare { ballot: promised, from: slot },
             Message::Promise { ballot: own, page: page() },
@@ -136,6 +152,7 @@ mod tests {
                 sent: Instant(0),
                 proof_age: None,
                 chosen: slot,
+                mark: Mark::default(),
             },
             Message::HeartbeatReply { ballot: own, sent: Instant(0) },
             Message::Probe { id: 1 },
@@ -148,6 +165,17 @@ mod tests {
                 truncated: slot,
             },
             Message::Votes { page: page() },
+            Message::Confirm { ballot: promised, round: 1 },
+            Message::Confirmed { ballot: own, round: 1 },
+            Message::ReadIndex { id: 1 },
+            Message::ReadIndexReply { id: 1, index: None },
+            Message::Kept { below: slot },
+            Message::FetchPart { snapshot: None, offset: 0 },
+            Message::Part {
+                snapshot: SnapshotId { bytes: 1, ..SnapshotId::default() },
+                offset: 0,
+                bytes: [1].into(),
+            },
         ]
     }
 
@@ -164,16 +192,25 @@ mod tests {
             let (nobody, everybody) = ([false; 4], [true; 4]);
             // By sender: a leader, an acceptor, a learner, a stranger.
             let expected = match message.kind() {
-                Kind::Prepare | Kind::Probe => [to(false, true, false), nobody, nobody, nobody],
+                Kind::Prepare | Kind::Probe | Kind::Confirm => {
+                    [to(false, true, false), nobody, nobody, nobody]
+                }
                 Kind::Accept => [to(true, true, true), nobody, nobody, nobody],
                 Kind::Chosen => [to(true, false, true), nobody, nobody, nobody],
                 Kind::Heartbeat => [everybody, nobody, nobody, nobody],
-                Kind::Promise | Kind::Reject | Kind::HeartbeatReply | Kind::ProbeReply => {
-                    [nobody, to(true, false, false), nobody, nobody]
-                }
+                Kind::Promise
+                | Kind::Reject
+                | Kind::HeartbeatReply
+                | Kind::ProbeReply
+                | Kind::Confirmed => [nobody, to(true, false, false), nobody, nobody],
                 Kind::Accepted | Kind::Votes => [nobody, to(true, false, true), nobody, nobody],
                 Kind::Fetch => [to(true, true, true), nobody, to(true, true, true), nobody],
-                Kind::Learned => [to(true, false, true), nobody, to(true, false, true), nobody],
+                Kind::Learned | Kind::FetchPart | Kind::Part => {
+                    [to(true, false, true), nobody, to(true, false, true), nobody]
+                }
+                Kind::ReadIndex => [to(true, false, false), nobody, to(true, false, false), nobody],
+                Kind::ReadIndexReply => [to(true, false, true), nobody, nobody, nobody],
+                Kind::Kept => [to(false, true, false), nobody, to(false, true, false), nobody],
             };
             assert_eq!(believed, expected, "{:?}", message.kind());
         }
@@ -184,7 +221,7 @@ mod tests {
         for message in messages(1) {
             let is_owners = matches!(
                 message.kind(),
-                Kind::Prepare | Kind::Accept | Kind::Chosen | Kind::Heartbeat
+                Kind::Prepare | Kind::Accept | Kind::Chosen | Kind::Heartbeat | Kind::Confirm
             );
             if is_owners {
                 let to = if message.kind() == Kind::Chosen { LEARNER } else { ACCEPTOR };
@@ -196,8 +233,10 @@ mod tests {
     #[test]
     fn an_answer_to_another_leader_is_not_for_us() {
         for message in messages(1) {
-            let is_answer =
-                matches!(message.kind(), Kind::Promise | Kind::Reject | Kind::HeartbeatReply);
+            let is_answer = matches!(
+                message.kind(),
+                Kind::Promise | Kind::Reject | Kind::HeartbeatReply | Kind::Confirmed
+            );
             if is_answer {
                 assert_eq!(said(ACCEPTOR, OTHER_LEADER, &message), Err(Decline::BallotOwner));
             }
@@ -209,7 +248,9 @@ mod tests {
         let last = ROUND_SEEN + ROUND_JUMP_MAX;
         for (message, further) in messages(last).iter().zip(messages(last + 1)) {
             let (from, to) = match message.kind() {
-                Kind::Prepare | Kind::Accept | Kind::Heartbeat => (LEADER, ACCEPTOR),
+                Kind::Prepare | Kind::Accept | Kind::Heartbeat | Kind::Confirm => {
+                    (LEADER, ACCEPTOR)
+                }
                 Kind::Chosen => (LEADER, LEARNER),
                 Kind::Reject | Kind::Accepted | Kind::ProbeReply => (ACCEPTOR, LEADER),
                 // They name no ballot, or one of the receiver's own.

@@ -1,6 +1,7 @@
 //! What happened, as a closed list: metrics, logs, captions and coverage read the same facts.
 
 use crate::ballot::{Ballot, NodeId, Slot};
+use crate::digest::Digest;
 
 /// Something worth counting or telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +98,28 @@ pub enum Event {
         /// The slot.
         slot: Slot,
     },
+    /// Two learners hold different histories. Agreement is broken somewhere: whoever drives this
+    /// replica must stop and tell.
+    Diverged {
+        /// Who holds the other one.
+        from: NodeId,
+        /// Both histories end before this slot.
+        below: Slot,
+        /// The digest of ours.
+        ours: Digest,
+        /// The digest of the other.
+        theirs: Digest,
+    },
+    /// This acceptor has no room for a vote, on its disk or in its budget, and did not vote.
+    NoRoom {
+        /// The ballot of the Accept.
+        ballot: Ballot,
+    },
+    /// A learner goes on from a snapshot.
+    Restored {
+        /// Everything below is in it.
+        below: Slot,
+    },
 }
 
 /// Why a well-formed message is declined.
@@ -116,7 +139,7 @@ pub enum Decline {
 
 impl Event {
     /// Every name.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 20] = [
         "probed",
         "campaign_spared",
         "prepared",
@@ -134,6 +157,9 @@ impl Event {
         "behind",
         "declined",
         "conflict",
+        "diverged",
+        "no_room",
+        "restored",
     ];
 
     /// As metrics spell it.
@@ -156,6 +182,9 @@ impl Event {
             Event::Behind { .. } => "behind",
             Event::Declined { .. } => "declined",
             Event::Conflict { .. } => "conflict",
+            Event::Diverged { .. } => "diverged",
+            Event::NoRoom { .. } => "no_room",
+            Event::Restored { .. } => "restored",
         }
     }
 }

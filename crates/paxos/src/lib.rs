@@ -95,7 +95,7 @@
 //! # Reading order
 //!
 //! The modules are declared in the order in which they are best read. `ballot`, `value`, `runs`,
-//! `quorum`, `message` and `record` are the words; `effects` the door; `acceptor`, `proposer` and
+//! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `acceptor`, `proposer` and
 //! `learner` (with `tally`) the safety, without time; `support`, `election`, `resend` and
 //! `catchup` the liveness; `replica` puts them together; `wire` turns them into bytes.
 
@@ -107,6 +107,7 @@ extern crate alloc;
 mod ballot;
 mod value;
 mod runs;
+mod digest;
 mod quorum;
 mod message;
 mod record;
@@ -130,6 +131,7 @@ pub mod wire;
 
 pub use ballot::{Ballot, Incarnation, NodeId, Slot};
 pub use config::{Announce, Config, Limits, Timing};
+pub use digest::{Digest, Mark, SnapshotId};
 pub use effects::{Effects, Input, Refusal, RefusalReason, Write};
 pub use event::{Decline, Event};
 pub use message::{Envelope, Kind, Message, Page};

@@ -6,10 +6,12 @@
 //! Source: Lamport, "Paxos Made Simple", sections 2.2 and 3; van Renesse and Altinbuken, "Paxos
 //! Made Moderately Complex", for one promise over all slots.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::ballot::{Ballot, NodeId, Slot};
+use crate::digest::{Mark, SnapshotId};
 use crate::runs::Run;
 use crate::time::Instant;
 use crate::value::Values;
@@ -90,6 +92,8 @@ pub enum Message {
         proof_age: Option<Duration>,
         /// As in `Chosen`.
         chosen: Slot,
+        /// The leader's digest of a prefix of its history, to be compared with the receiver's.
+        mark: Mark,
     },
     /// Acceptor to leader. Waits behind the disk, so that a stalled disk is not taken for a live
     /// acceptor.
@@ -136,6 +140,55 @@ pub enum Message {
         /// The votes.
         page: Page,
     },
+    /// Leader to acceptors, for a read: have you promised anything higher?
+    Confirm {
+        /// The leader's ballot.
+        ballot: Ballot,
+        /// Pairs the answer with the question. Grows with each question of a ballot.
+        round: u64,
+    },
+    /// Acceptor to leader: when this was asked, I had promised nothing above `ballot`. Does not
+    /// wait for the disk: a promise that is not yet on disk has not been given either.
+    Confirmed {
+        /// The ballot that was asked about.
+        ballot: Ballot,
+        /// The question's round.
+        round: u64,
+    },
+    /// Learner to leader: what must I have applied to answer a read that begins now?
+    ReadIndex {
+        /// Pairs the answer with the question.
+        id: u64,
+    },
+    /// Leader to learner.
+    ReadIndexReply {
+        /// The question's id.
+        id: u64,
+        /// One past the last slot that can have been chosen when the question came; none if the
+        /// sender does not lead.
+        index: Option<Slot>,
+    },
+    /// Learner to acceptors, at intervals: a snapshot of every slot below is on my disk.
+    Kept {
+        /// One past the last slot that the snapshot covers.
+        below: Slot,
+    },
+    /// Learner to learner: send me a part of a snapshot.
+    FetchPart {
+        /// Which one; none: your newest.
+        snapshot: Option<SnapshotId>,
+        /// The part's first byte. Zero unless a snapshot is named.
+        offset: u64,
+    },
+    /// Learner to learner: a part of a snapshot, the newest if the one asked for is gone.
+    Part {
+        /// Of which snapshot.
+        snapshot: SnapshotId,
+        /// The part's first byte.
+        offset: u64,
+        /// The part. Ends within the snapshot.
+        bytes: Arc<[u8]>,
+    },
 }
 
 /// A part of an acceptor's votes, in slot order.
@@ -149,6 +202,9 @@ pub struct Page {
     pub next: Option<Slot>,
     /// Below this slot the acceptor has cut its votes: they are decided, not free.
     pub truncated: Slot,
+    /// Below this slot votes may be missing that were lost with a part of the acceptor's disk. It
+    /// must not be believed that there is none.
+    pub suspect: Slot,
 }
 
 /// The kind of a message, for counting and describing.
@@ -169,11 +225,18 @@ pub enum Kind {
     Fetch = 11,
     Learned = 12,
     Votes = 13,
+    Confirm = 14,
+    Confirmed = 15,
+    ReadIndex = 16,
+    ReadIndexReply = 17,
+    Kept = 18,
+    FetchPart = 19,
+    Part = 20,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers on the wire.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Prepare,
         Kind::Promise,
         Kind::Reject,
@@ -187,6 +250,13 @@ impl Kind {
         Kind::Fetch,
         Kind::Learned,
         Kind::Votes,
+        Kind::Confirm,
+        Kind::Confirmed,
+        Kind::ReadIndex,
+        Kind::ReadIndexReply,
+        Kind::Kept,
+        Kind::FetchPart,
+        Kind::Part,
     ];
 
     /// As metrics and captions spell it.
@@ -205,6 +275,13 @@ impl Kind {
             Kind::Fetch => "fetch",
             Kind::Learned => "learned",
             Kind::Votes => "votes",
+            Kind::Confirm => "confirm",
+            Kind::Confirmed => "confirmed",
+            Kind::ReadIndex => "read_index",
+            Kind::ReadIndexReply => "read_index_reply",
+            Kind::Kept => "kept",
+            Kind::FetchPart => "fetch_part",
+            Kind::Part => "part",
         }
     }
 }
@@ -226,6 +303,13 @@ impl Message {
             Message::Fetch { .. } => Kind::Fetch,
             Message::Learned { .. } => Kind::Learned,
             Message::Votes { .. } => Kind::Votes,
+            Message::Confirm { .. } => Kind::Confirm,
+            Message::Confirmed { .. } => Kind::Confirmed,
+            Message::ReadIndex { .. } => Kind::ReadIndex,
+            Message::ReadIndexReply { .. } => Kind::ReadIndexReply,
+            Message::Kept { .. } => Kind::Kept,
+            Message::FetchPart { .. } => Kind::FetchPart,
+            Message::Part { .. } => Kind::Part,
         }
     }
 
@@ -245,7 +329,14 @@ impl Message {
             | Kind::Probe
             | Kind::ProbeReply
             | Kind::Fetch
-            | Kind::Learned => false,
+            | Kind::Learned
+            | Kind::Confirm
+            | Kind::Confirmed
+            | Kind::ReadIndex
+            | Kind::ReadIndexReply
+            | Kind::Kept
+            | Kind::FetchPart
+            | Kind::Part => false,
         }
     }
 }

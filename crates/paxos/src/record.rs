@@ -13,4 +13,9 @@ pub enum Record {
     Accepted(Run),
     /// Votes below this slot were cut; they are decided and covered by snapshots elsewhere.
     Truncated(Slot),
+    /// Votes were lost, nobody knows which: before this record, or where it stands in for records
+    /// that cannot be read. What is not known of any slot may have been voted on.
+    Suspect,
+    /// Votes lost earlier no longer matter at and above this slot; at the first slot, nowhere.
+    Settled(Slot),
 }

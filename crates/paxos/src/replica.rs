@@ -194,7 +194,7 @@ impl Replica {
                 self.on_accepted(from, ballot, first, end, effects);
             }
             Message::Chosen { ballot, chosen } => self.on_chosen(from, ballot, chosen, effects),
-            Message::Heartbeat { ballot, sent, proof_age, chosen } => {
+            Message::Heartbeat { ballot, sent, proof_age, chosen, mark: _ } => {
                 self.on_heartbeat(now, from, ballot, proof_age, chosen, effects);
                 self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
             }
@@ -224,6 +224,13 @@ impl Replica {
                 note(from, learned, effects);
             }
             Message::Votes { page } => self.on_votes(from, page, effects),
+            Message::Confirm { .. } => {}
+            Message::Confirmed { .. } => {}
+            Message::ReadIndex { .. } => {}
+            Message::ReadIndexReply { .. } => {}
+            Message::Kept { .. } => {}
+            Message::FetchPart { .. } => {}
+            Message::Part { .. } => {}
         }
     }
 

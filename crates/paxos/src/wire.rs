@@ -9,11 +9,13 @@
 //!   record   version u8 | kind u8 | cluster 16 | epoch u64 | body
 //! ```
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use crate::ballot::{Ballot, Incarnation, NodeId, Slot};
+use crate::digest::{Digest, Mark, SnapshotId};
 use crate::message::{Kind, Message, Page};
 use crate::quorum::{ClusterId, Configuration, Epoch};
 use crate::record::Record;
@@ -22,7 +24,7 @@ use crate::time::{Instant, micros};
 use crate::value::{Value, Values};
 
 /// The version of both formats.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Why bytes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +49,8 @@ pub enum WireError {
     Slots,
     /// A ballot whose round is above the last.
     Round(u64),
+    /// A part of a snapshot that is empty or does not lie within it.
+    Part,
 }
 
 impl WireError {
@@ -63,6 +67,7 @@ impl WireError {
             WireError::Sender(_) => "sender",
             WireError::Slots => "slots",
             WireError::Round(_) => "round",
+            WireError::Part => "part",
         }
     }
 }
@@ -82,6 +87,7 @@ impl fmt::Display for WireError {
             WireError::Sender(node) => write!(f, "node {node} is not a member"),
             WireError::Slots => write!(f, "its slots make no sense"),
             WireError::Round(found) => write!(f, "no ballot has the round {found}"),
+            WireError::Part => write!(f, "its part of a snapshot makes no sense"),
         }
     }
 }
@@ -127,11 +133,13 @@ pub fn encode_message(
             w.ballot(*ballot);
             w.slot(*chosen);
         }
-        Message::Heartbeat { ballot, sent, proof_age, chosen } => {
+        Message::Heartbeat { ballot, sent, proof_age, chosen, mark } => {
             w.ballot(*ballot);
             w.u64(sent.0);
             w.age(*proof_age);
             w.slot(*chosen);
+            w.slot(mark.below);
+            w.digest(mark.digest);
         }
         Message::HeartbeatReply { ballot, sent } => {
             w.ballot(*ballot);
@@ -151,6 +159,27 @@ pub fn encode_message(
             w.values(values);
         }
         Message::Votes { page } => w.page(page),
+        Message::Confirm { ballot, round } | Message::Confirmed { ballot, round } => {
+            w.ballot(*ballot);
+            w.u64(*round);
+        }
+        Message::ReadIndex { id } => w.u64(*id),
+        Message::ReadIndexReply { id, index } => {
+            w.u64(*id);
+            w.slot(index.unwrap_or(Slot::LIMIT));
+        }
+        Message::Kept { below } => w.slot(*below),
+        Message::FetchPart { snapshot, offset } => {
+            // No snapshot has no bytes.
+            w.snapshot(snapshot.unwrap_or_default());
+            w.u64(*offset);
+        }
+        Message::Part { snapshot, offset, bytes } => {
+            w.snapshot(*snapshot);
+            w.u64(*offset);
+            w.count(bytes.len());
+            w.out.extend_from_slice(bytes);
+        }
     }
 }
 
@@ -192,7 +221,9 @@ pub fn decode_message(
         Kind::Chosen => Message::Chosen { ballot: r.ballot()?, chosen: r.slot()? },
         Kind::Heartbeat => {
             let (ballot, sent) = (r.ballot()?, Instant(r.u64()?));
-            Message::Heartbeat { ballot, sent, proof_age: r.age()?, chosen: r.slot()? }
+            let (proof_age, chosen) = (r.age()?, r.slot()?);
+            let mark = Mark { below: r.slot()?, digest: r.digest()? };
+            Message::Heartbeat { ballot, sent, proof_age, chosen, mark }
         }
         Kind::HeartbeatReply => {
             Message::HeartbeatReply { ballot: r.ballot()?, sent: Instant(r.u64()?) }
@@ -209,6 +240,31 @@ pub fn decode_message(
             Message::Learned { first, values, chosen, truncated }
         }
         Kind::Votes => Message::Votes { page: r.page()? },
+        Kind::Confirm => Message::Confirm { ballot: r.ballot()?, round: r.u64()? },
+        Kind::Confirmed => Message::Confirmed { ballot: r.ballot()?, round: r.u64()? },
+        Kind::ReadIndex => Message::ReadIndex { id: r.u64()? },
+        Kind::ReadIndexReply => {
+            let (id, index) = (r.u64()?, r.slot()?);
+            Message::ReadIndexReply { id, index: (index != Slot::LIMIT).then_some(index) }
+        }
+        Kind::Kept => Message::Kept { below: r.slot()? },
+        Kind::FetchPart => {
+            let (snapshot, offset) = (r.snapshot()?, r.u64()?);
+            let snapshot = (snapshot.bytes > 0).then_some(snapshot);
+            if offset > snapshot.map_or(0, |snapshot| snapshot.bytes) {
+                return Err(WireError::Part);
+            }
+            Message::FetchPart { snapshot, offset }
+        }
+        Kind::Part => {
+            let (snapshot, offset) = (r.snapshot()?, r.u64()?);
+            let length = r.count(1)?;
+            let end = offset.checked_add(length as u64);
+            if length == 0 || end.is_none_or(|end| end > snapshot.bytes) {
+                return Err(WireError::Part);
+            }
+            Message::Part { snapshot, offset, bytes: Arc::from(r.take(length)?) }
+        }
     };
     r.end()?;
     Ok((sender, message))
@@ -217,6 +273,8 @@ pub fn decode_message(
 const PROMISED: u8 = 1;
 const ACCEPTED: u8 = 2;
 const TRUNCATED: u8 = 3;
+const SUSPECT: u8 = 4;
+const SETTLED: u8 = 5;
 
 /// Appends a record's bytes to `out`.
 pub fn encode_record(configuration: &Configuration, record: &Record, out: &mut Vec<u8>) {
@@ -234,6 +292,11 @@ pub fn encode_record(configuration: &Configuration, record: &Record, out: &mut V
             w.head(TRUNCATED, configuration);
             w.slot(*slot);
         }
+        Record::Suspect => w.head(SUSPECT, configuration),
+        Record::Settled(slot) => {
+            w.head(SETTLED, configuration);
+            w.slot(*slot);
+        }
     }
 }
 
@@ -244,6 +307,8 @@ pub fn decode_record(configuration: &Configuration, bytes: &[u8]) -> Result<Reco
         PROMISED => Record::Promised(r.ballot()?),
         ACCEPTED => Record::Accepted(r.run()?),
         TRUNCATED => Record::Truncated(r.slot()?),
+        SUSPECT => Record::Suspect,
+        SETTLED => Record::Settled(r.slot()?),
         kind => return Err(WireError::Kind(kind)),
     };
     r.end()?;
@@ -295,6 +360,16 @@ impl Writer<'_> {
         self.u64(slot.0);
     }
 
+    fn digest(&mut self, digest: Digest) {
+        self.out.extend_from_slice(&digest.0);
+    }
+
+    fn snapshot(&mut self, id: SnapshotId) {
+        self.slot(id.below);
+        self.u64(id.bytes);
+        self.digest(id.digest);
+    }
+
     fn age(&mut self, age: Option<Duration>) {
         self.u64(age.map_or(NEVER, |age| micros(age).min(NEVER - 1)));
     }
@@ -323,6 +398,7 @@ impl Writer<'_> {
         self.slot(page.from);
         self.slot(page.next.unwrap_or(Slot::LIMIT));
         self.slot(page.truncated);
+        self.slot(page.suspect);
         self.count(page.votes.len());
         for run in &page.votes {
             self.run(run);
@@ -392,6 +468,14 @@ impl<'a> Reader<'a> {
         if slot > Slot::LIMIT { Err(WireError::Slots) } else { Ok(slot) }
     }
 
+    fn digest(&mut self) -> Result<Digest, WireError> {
+        Ok(Digest(self.array()?))
+    }
+
+    fn snapshot(&mut self) -> Result<SnapshotId, WireError> {
+        Ok(SnapshotId { below: self.slot()?, bytes: self.u64()?, digest: self.digest()? })
+    }
+
     fn age(&mut self) -> Result<Option<Duration>, WireError> {
         let age = self.u64()?;
         Ok((age != NEVER).then(|| Duration::from_micros(age)))
@@ -425,14 +509,15 @@ impl<'a> Reader<'a> {
     }
 
     fn page(&mut self) -> Result<Page, WireError> {
-        let (from, next, truncated) = (self.slot()?, self.slot()?, self.slot()?);
+        let (from, next) = (self.slot()?, self.slot()?);
+        let (truncated, suspect) = (self.slot()?, self.slot()?);
         let count = self.count(RUN_BYTES_MIN)?;
         let votes = (0..count).map(|_| self.run()).collect::<Result<Vec<Run>, WireError>>()?;
         let next = (next != Slot::LIMIT).then_some(next);
         if next.is_some_and(|next| next <= from) {
             return Err(WireError::Slots);
         }
-        Ok(Page { from, votes, next, truncated })
+        Ok(Page { from, votes, next, truncated, suspect })
     }
 
     fn end(&self) -> Result<(), WireError> {

@@ -266,6 +266,7 @@ fn refused(error: paxos::wire::WireError) -> &'static str {
         WireError::Sender(_) => "refused_message_sender",
         WireError::Slots => "refused_message_slots",
         WireError::Round(_) => "refused_message_round",
+        WireError::Part => "refused_message_part",
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use paxos::wire::encode_message;
 use paxos::{
-    Ballot, ClusterId, Configuration, DiskId, Incarnation, Instant, Kind, Member, Message, NodeId,
-    Page, Rng, Roles, Run, Slot, Value,
+    Ballot, ClusterId, Configuration, Digest, DiskId, Incarnation, Instant, Kind, Mark, Member,
+    Message, NodeId, Page, Rng, Roles, Run, Slot, SnapshotId, Value,
 };
 use server::config::Timing;
 use server::local::{Layout, Local};
@@ -27,8 +27,16 @@ fn messages(to: NodeId) -> Vec<(NodeId, Message)> {
     let ours = Ballot { leader: to, ..theirs };
     let values = vec![Value::Command(b"a value".as_slice().into()), Value::Noop];
     let run = Run { ballot: theirs, first: Slot(5), values: values.into() };
-    let page = Page { from: Slot(0), votes: vec![run.clone()], next: None, truncated: Slot(0) };
+    let page = Page {
+        from: Slot(0),
+        votes: vec![run.clone()],
+        next: None,
+        truncated: Slot(0),
+        suspect: Slot(0),
+    };
     let (sent, proof_age) = (Instant(9), Some(Duration::from_millis(1)));
+    let mark = Mark { below: Slot(6), digest: Digest([6; 16]) };
+    let snapshot = SnapshotId { below: Slot(6), bytes: 9, digest: Digest([7; 16]) };
     vec![
         (leader, Message::Prepare { ballot: theirs, from: Slot(0) }),
         (acceptor, Message::Promise { ballot: ours, page: page.clone() }),
@@ -36,7 +44,7 @@ fn messages(to: NodeId) -> Vec<(NodeId, Message)> {
         (leader, Message::Accept { run: run.clone(), chosen: Slot(0) }),
         (acceptor, Message::Accepted { ballot: theirs, first: Slot(5), end: Slot(7) }),
         (leader, Message::Chosen { ballot: theirs, chosen: Slot(6) }),
-        (leader, Message::Heartbeat { ballot: theirs, sent, proof_age, chosen: Slot(6) }),
+        (leader, Message::Heartbeat { ballot: theirs, sent, proof_age, chosen: Slot(6), mark }),
         (acceptor, Message::HeartbeatReply { ballot: ours, sent }),
         (leader, Message::Probe { id: 1 }),
         (acceptor, Message::ProbeReply { id: 1, promised: theirs, progress_age: None }),
@@ -51,6 +59,13 @@ fn messages(to: NodeId) -> Vec<(NodeId, Message)> {
             },
         ),
         (acceptor, Message::Votes { page }),
+        (leader, Message::Confirm { ballot: theirs, round: 1 }),
+        (acceptor, Message::Confirmed { ballot: ours, round: 1 }),
+        (leader, Message::ReadIndex { id: 1 }),
+        (leader, Message::ReadIndexReply { id: 1, index: Some(Slot(6)) }),
+        (leader, Message::Kept { below: Slot(6) }),
+        (leader, Message::FetchPart { snapshot: Some(snapshot), offset: 4 }),
+        (leader, Message::Part { snapshot, offset: 4, bytes: [1, 2].into() }),
     ]
 }
 

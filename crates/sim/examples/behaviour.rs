@@ -153,6 +153,8 @@ impl Teller {
             }
             Record::Accepted(run) => line("has voted", node, None, &self.run(run)),
             Record::Truncated(slot) => line("has cut", node, None, &[("below", slot.to_string())]),
+            Record::Suspect => line("has lost votes", node, None, &[]),
+            Record::Settled(slot) => line("is whole", node, None, &[("from", slot.to_string())]),
         }
     }
 
@@ -187,7 +189,14 @@ impl Teller {
             | Message::HeartbeatReply { .. }
             | Message::Probe { .. }
             | Message::ProbeReply { .. }
-            | Message::Fetch { .. } => return None,
+            | Message::Fetch { .. }
+            | Message::Confirm { .. }
+            | Message::Confirmed { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
+            | Message::Kept { .. }
+            | Message::FetchPart { .. }
+            | Message::Part { .. } => return None,
         }
         Some(parts)
     }

@@ -240,6 +240,16 @@ fn of_message(message: &Message) -> Said {
             ..said
         },
         Message::Votes { page } => of_page(page),
+        Message::Confirm { ballot, .. } | Message::Confirmed { ballot, .. } => {
+            Said { ballot: Some(*ballot), ..said }
+        }
+        Message::ReadIndex { .. } => said,
+        Message::ReadIndexReply { index, .. } => Said { chosen: *index, ..said },
+        Message::Kept { below } => Said { slots: onward(*below), ..said },
+        Message::FetchPart { snapshot, .. } => {
+            Said { slots: snapshot.and_then(|snapshot| onward(snapshot.below)), ..said }
+        }
+        Message::Part { snapshot, .. } => Said { slots: onward(snapshot.below), ..said },
     }
 }
 
@@ -268,6 +278,10 @@ fn of_record(record: &Record) -> (EventKind, Said) {
         }
         Record::Truncated(slot) => {
             (EventKind::TruncatedPersisted, Said { slots: onward(*slot), ..said })
+        }
+        Record::Suspect => (EventKind::SuspectPersisted, said),
+        Record::Settled(slot) => {
+            (EventKind::SettledPersisted, Said { slots: onward(*slot), ..said })
         }
     }
 }
@@ -303,6 +317,12 @@ fn of_event(event: &Event) -> (EventKind, Said) {
             (EventKind::Declined, said)
         }
         Event::Conflict { slot } => (EventKind::Conflict, from(slot)),
+        Event::Diverged { from: peer, below, ours, theirs } => {
+            let text = format!("{ours} here, {theirs} there");
+            (EventKind::Diverged, Said { peer: peer.0, text, ..from(below) })
+        }
+        Event::NoRoom { ballot } => (EventKind::NoRoom, at(ballot)),
+        Event::Restored { below } => (EventKind::Restored, from(below)),
     }
 }
 
@@ -376,6 +396,13 @@ fn kind(message: &Message) -> MessageKind {
         paxos::Kind::Fetch => MessageKind::Fetch,
         paxos::Kind::Learned => MessageKind::Learned,
         paxos::Kind::Votes => MessageKind::Votes,
+        paxos::Kind::Confirm => MessageKind::Confirm,
+        paxos::Kind::Confirmed => MessageKind::Confirmed,
+        paxos::Kind::ReadIndex => MessageKind::ReadIndex,
+        paxos::Kind::ReadIndexReply => MessageKind::ReadIndexReply,
+        paxos::Kind::Kept => MessageKind::Kept,
+        paxos::Kind::FetchPart => MessageKind::FetchPart,
+        paxos::Kind::Part => MessageKind::Part,
     }
 }
 

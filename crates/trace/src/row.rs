@@ -166,11 +166,18 @@ pub enum MessageKind {
     Fetch = 11,
     Learned = 12,
     Votes = 13,
+    Confirm = 14,
+    Confirmed = 15,
+    ReadIndex = 16,
+    ReadIndexReply = 17,
+    Kept = 18,
+    FetchPart = 19,
+    Part = 20,
 }
 
 impl MessageKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [MessageKind; 13] = [
+    pub const ALL: [MessageKind; 20] = [
         MessageKind::Prepare,
         MessageKind::Promise,
         MessageKind::Reject,
@@ -184,6 +191,13 @@ impl MessageKind {
         MessageKind::Fetch,
         MessageKind::Learned,
         MessageKind::Votes,
+        MessageKind::Confirm,
+        MessageKind::Confirmed,
+        MessageKind::ReadIndex,
+        MessageKind::ReadIndexReply,
+        MessageKind::Kept,
+        MessageKind::FetchPart,
+        MessageKind::Part,
     ];
 
     /// As metrics and captions spell it.
@@ -202,6 +216,13 @@ impl MessageKind {
             MessageKind::Fetch => "fetch",
             MessageKind::Learned => "learned",
             MessageKind::Votes => "votes",
+            MessageKind::Confirm => "confirm",
+            MessageKind::Confirmed => "confirmed",
+            MessageKind::ReadIndex => "read_index",
+            MessageKind::ReadIndexReply => "read_index_reply",
+            MessageKind::Kept => "kept",
+            MessageKind::FetchPart => "fetch_part",
+            MessageKind::Part => "part",
         }
     }
 }
@@ -233,6 +254,10 @@ pub enum EventKind {
     Violation = 73,
     /// A remark, in words.
     Note = 74,
+    /// An acceptor has lost votes, and does not know which.
+    SuspectPersisted = 75,
+    /// What it has lost matters only below the first of `slots`, on disk.
+    SettledPersisted = 76,
     /// A node asks whether anybody leads.
     Probed = 96,
     /// There was no campaign, for `peer` leads.
@@ -267,11 +292,17 @@ pub enum EventKind {
     Declined = 111,
     /// Two values claim to be chosen in one slot.
     Conflict = 112,
+    /// Two histories differ below the first of `slots`: this node's, and that of `peer`.
+    Diverged = 113,
+    /// An acceptor has no room for a vote, and did not vote.
+    NoRoom = 114,
+    /// A learner goes on from a snapshot; everything below the first of `slots` is in it.
+    Restored = 115,
 }
 
 impl EventKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [EventKind; 28] = [
+    pub const ALL: [EventKind; 33] = [
         EventKind::Started,
         EventKind::Ended,
         EventKind::PromisePersisted,
@@ -283,6 +314,8 @@ impl EventKind {
         EventKind::Misfortune,
         EventKind::Violation,
         EventKind::Note,
+        EventKind::SuspectPersisted,
+        EventKind::SettledPersisted,
         EventKind::Probed,
         EventKind::CampaignSpared,
         EventKind::Prepared,
@@ -300,6 +333,9 @@ impl EventKind {
         EventKind::Behind,
         EventKind::Declined,
         EventKind::Conflict,
+        EventKind::Diverged,
+        EventKind::NoRoom,
+        EventKind::Restored,
     ];
 
     /// As exports and captions spell it.
@@ -316,6 +352,8 @@ impl EventKind {
             EventKind::Misfortune => "misfortune",
             EventKind::Violation => "violation",
             EventKind::Note => "note",
+            EventKind::SuspectPersisted => "suspect_persisted",
+            EventKind::SettledPersisted => "settled_persisted",
             EventKind::Probed => "probed",
             EventKind::CampaignSpared => "campaign_spared",
             EventKind::Prepared => "prepared",
@@ -333,6 +371,9 @@ impl EventKind {
             EventKind::Behind => "behind",
             EventKind::Declined => "declined",
             EventKind::Conflict => "conflict",
+            EventKind::Diverged => "diverged",
+            EventKind::NoRoom => "no_room",
+            EventKind::Restored => "restored",
         }
     }
 }

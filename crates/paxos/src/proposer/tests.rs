@@ -22,7 +22,7 @@ fn elect(proposer: &mut Proposer, votes: &[Run]) {
     let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
     for id in [2, 3] {
         let (from, truncated) = (Slot(0), Slot(0));
-        let page = Page { from, votes: votes.to_vec(), next: None, truncated };
+        let page = Page { from, votes: votes.to_vec(), next: None, truncated, suspect: Slot(0) };
         proposer.promise(&configuration(), NodeId(id), ballot, page);
     }
     assert!(proposer.leading().is_some());
@@ -84,7 +84,8 @@ fn an_adopted_value_is_not_ours_to_hand_back() {
 fn slots_that_were_cut_are_not_free() {
     let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
     let ballot = proposer.prepare(&configuration(), Slot(3), |_| None);
-    let page = |truncated| Page { from: Slot(3), votes: vec![], next: None, truncated };
+    let page =
+        |truncated| Page { from: Slot(3), votes: vec![], next: None, truncated, suspect: Slot(0) };
     let mut answer = |id, cut| proposer.promise(&configuration(), NodeId(id), ballot, page(cut));
     assert_eq!(answer(2, Slot(3)), Promised::Counted, "what is cut is known here");
     assert_eq!(answer(3, Slot(4)), Promised::Behind(Slot(4)));
@@ -200,7 +201,7 @@ fn a_page_that_was_not_asked_for_counts_for_nothing() {
     let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
     let page = |from, next| {
         let (from, next) = (Slot(from), next);
-        Page { from, votes: vec![], next, truncated: Slot(0) }
+        Page { from, votes: vec![], next, truncated: Slot(0), suspect: Slot(0) }
     };
     let mut answer = |id, page| proposer.promise(&configuration(), NodeId(id), ballot, page);
     assert_eq!(answer(2, page(0, Some(Slot(5)))), Promised::More(Slot(5)));
@@ -282,7 +283,8 @@ fn a_promise_of_another_ballot_counts_for_nothing() {
     let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
     let old = proposer.prepare(&configuration(), Slot(0), |_| None);
     let ballot = proposer.prepare(&configuration(), Slot(0), |_| None);
-    let page = || Page { from: Slot(0), votes: vec![], next: None, truncated: Slot(0) };
+    let page =
+        || Page { from: Slot(0), votes: vec![], next: None, truncated: Slot(0), suspect: Slot(0) };
     let mut answer = |id, ballot| proposer.promise(&configuration(), NodeId(id), ballot, page());
     assert_eq!([2, 3, 4].map(|id| answer(id, old)), [const { Promised::Stale }; 3]);
     assert_eq!(answer(2, ballot), Promised::Counted);
@@ -301,7 +303,7 @@ fn holes_below_adopted_values_are_filled_with_noops() {
         values: vec![value(7); count].into(),
     };
     let votes = vec![vote(3, 2), vote(6, 1)];
-    let page = Page { from: Slot(1), votes, next: None, truncated: Slot(0) };
+    let page = Page { from: Slot(1), votes, next: None, truncated: Slot(0), suspect: Slot(0) };
     let mut answer = |id| proposer.promise(&configuration(), NodeId(id), ballot, page.clone());
     assert_eq!(answer(2), Promised::Counted);
     assert_eq!(answer(3), Promised::Elected { adopted: 3, noops: 3 });

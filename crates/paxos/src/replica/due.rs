@@ -2,6 +2,7 @@
 
 use super::Replica;
 use crate::catchup::Target;
+use crate::digest::Mark;
 use crate::effects::Effects;
 use crate::election::Due;
 use crate::event::Event;
@@ -56,7 +57,8 @@ impl Replica {
             return;
         }
         let chosen = self.learner.prefix();
-        let heartbeat = Message::Heartbeat { ballot, sent: now, proof_age, chosen };
+        let heartbeat =
+            Message::Heartbeat { ballot, sent: now, proof_age, chosen, mark: Mark::default() };
         effects.send_all(configuration.members().keys().copied(), &heartbeat);
     }
 

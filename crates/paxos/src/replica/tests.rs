@@ -5,6 +5,7 @@ use alloc::vec;
 use super::*;
 use crate::ballot::Incarnation;
 use crate::config::{Limits, Timing};
+use crate::digest::Mark;
 use crate::message::Kind;
 use crate::quorum::{ClusterId, Configuration, DiskId, Member};
 use crate::runs::Run;
@@ -57,7 +58,7 @@ fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
     let mut effects = Effects::default();
     for from in &acceptors {
         let (slot, truncated) = (Slot(0), Slot(0));
-        let page = Page { from: slot, votes: vec![], next: None, truncated };
+        let page = Page { from: slot, votes: vec![], next: None, truncated, suspect: Slot(0) };
         effects = hear(replica, now.0, *from, Message::Promise { ballot, page });
     }
     assert_eq!(replica.part(), Part::Leading);
@@ -70,7 +71,13 @@ fn ballot(round: u64, leader: u32) -> Ballot {
 
 fn heartbeat(ballot: Ballot) -> Message {
     let proof_age = Some(Duration::ZERO);
-    Message::Heartbeat { ballot, sent: Instant(0), proof_age, chosen: Slot(0) }
+    Message::Heartbeat {
+        ballot,
+        sent: Instant(0),
+        proof_age,
+        chosen: Slot(0),
+        mark: Mark::default(),
+    }
 }
 
 fn accept(ballot: Ballot, first: u64, byte: u8) -> Message {

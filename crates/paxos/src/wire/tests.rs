@@ -27,7 +27,17 @@ fn run(first: u64) -> Run {
 }
 
 fn page() -> Page {
-    Page { from: Slot(2), votes: vec![run(3), run(9)], next: Some(Slot(12)), truncated: Slot(1) }
+    Page {
+        from: Slot(2),
+        votes: vec![run(3), run(9)],
+        next: Some(Slot(12)),
+        truncated: Slot(1),
+        suspect: Slot(2),
+    }
+}
+
+fn snapshot() -> SnapshotId {
+    SnapshotId { below: Slot(8), bytes: 7, digest: Digest([0xee; 16]) }
 }
 
 /// One of each kind, in the order of the kinds.
@@ -40,7 +50,13 @@ fn messages() -> Vec<Message> {
         Message::Accept { run: run(7), chosen: Slot(6) },
         Message::Accepted { ballot, first: Slot(7), end: Slot(10) },
         Message::Chosen { ballot, chosen: Slot(10) },
-        Message::Heartbeat { ballot, sent: Instant(77), proof_age: age, chosen: Slot(10) },
+        Message::Heartbeat {
+            ballot,
+            sent: Instant(77),
+            proof_age: age,
+            chosen: Slot(10),
+            mark: Mark { below: Slot(9), digest: Digest([0xdd; 16]) },
+        },
         Message::HeartbeatReply { ballot, sent: Instant(77) },
         Message::Probe { id: 8 },
         Message::ProbeReply { id: 8, promised: ballot, progress_age: None },
@@ -52,6 +68,13 @@ fn messages() -> Vec<Message> {
             truncated: Slot(0),
         },
         Message::Votes { page: Page { next: None, ..page() } },
+        Message::Confirm { ballot, round: 3 },
+        Message::Confirmed { ballot, round: 3 },
+        Message::ReadIndex { id: 4 },
+        Message::ReadIndexReply { id: 4, index: Some(Slot(10)) },
+        Message::Kept { below: Slot(8) },
+        Message::FetchPart { snapshot: Some(snapshot()), offset: 5 },
+        Message::Part { snapshot: snapshot(), offset: 5, bytes: b"hi".as_slice().into() },
     ]
 }
 
@@ -80,8 +103,13 @@ fn messages_survive_the_wire() {
 
 #[test]
 fn records_survive_the_disk() {
-    let records =
-        [Record::Promised(ballot()), Record::Accepted(run(4)), Record::Truncated(Slot(9))];
+    let records = [
+        Record::Promised(ballot()),
+        Record::Accepted(run(4)),
+        Record::Truncated(Slot(9)),
+        Record::Suspect,
+        Record::Settled(Slot(9)),
+    ];
     for record in records {
         let mut out = Vec::new();
         encode_record(&configuration(), &record, &mut out);
@@ -103,18 +131,24 @@ fn the_bytes_are_the_documented_ones() {
         + "02020000006869";
     let run = format!("{owner}0700000000000000{values}");
     let golden = [
-        (0, format!("0101{head}{owner}0300000000000000")),
-        (3, format!("0104{head}0600000000000000{run}")),
-        (4, format!("0105{head}{owner}07000000000000000a00000000000000")),
-        (6, format!("0107{head}{owner}4d0000000000000002010000000000000a00000000000000")),
-        (9, format!("010a{head}0800000000000000{owner}ffffffffffffffff")),
+        (0, format!("0201{head}{owner}0300000000000000")),
+        (3, format!("0204{head}0600000000000000{run}")),
+        (4, format!("0205{head}{owner}07000000000000000a00000000000000")),
+        (
+            6,
+            format!(
+                "0207{head}{owner}4d0000000000000002010000000000000a000000000000000900000000000000{}",
+                "dd".repeat(16)
+            ),
+        ),
+        (9, format!("020a{head}0800000000000000{owner}ffffffffffffffff")),
     ];
     for (kind, bytes) in golden {
         assert_eq!(hex(&encoded(&messages()[kind])), bytes);
     }
     let mut record = Vec::new();
     encode_record(&configuration(), &Record::Promised(ballot()), &mut record);
-    assert_eq!(hex(&record), format!("0101{}{}{owner}", "cc".repeat(16), "00".repeat(8)));
+    assert_eq!(hex(&record), format!("0201{}{}{owner}", "cc".repeat(16), "00".repeat(8)));
 }
 
 #[test]
@@ -125,7 +159,7 @@ fn what_is_not_for_us_is_refused_with_its_reason() {
         bytes[at] = byte;
         decode_message(&configuration(), NodeId(1), &bytes).unwrap_err()
     };
-    assert_eq!(refused(0, 2), WireError::Version(2));
+    assert_eq!(refused(0, 1), WireError::Version(1));
     assert_eq!(refused(1, 99), WireError::Kind(99));
     assert_eq!(refused(2, 0), WireError::Cluster);
     assert_eq!(refused(18, 1), WireError::Epoch(1));
@@ -198,11 +232,18 @@ fn the_protocols_own_values_hold_no_bytes() {
 fn the_longest_age_is_not_never() {
     let (ballot, sent, chosen) = (ballot(), Instant(0), Slot(0));
     for proof_age in [None, Some(Duration::from_micros(NEVER - 1))] {
-        let message = Message::Heartbeat { ballot, sent, proof_age, chosen };
+        let mark = Mark::default();
+        let message = Message::Heartbeat { ballot, sent, proof_age, chosen, mark };
         let decoded = decode_message(&configuration(), NodeId(1), &encoded(&message));
         assert_eq!(decoded, Ok((NodeId(2), message)));
     }
-    let endless = Message::Heartbeat { ballot, sent, proof_age: Some(Duration::MAX), chosen };
+    let endless = Message::Heartbeat {
+        ballot,
+        sent,
+        proof_age: Some(Duration::MAX),
+        chosen,
+        mark: Mark::default(),
+    };
     let decoded = decode_message(&configuration(), NodeId(1), &encoded(&endless));
     assert!(matches!(decoded, Ok((_, Message::Heartbeat { proof_age: Some(_), .. }))));
 }

@@ -44,7 +44,8 @@ impl Wire {
         match message {
             Message::Prepare { ballot, .. }
             | Message::Heartbeat { ballot, .. }
-            | Message::Chosen { ballot, .. } => self.owns(from, life, *ballot),
+            | Message::Chosen { ballot, .. }
+            | Message::Confirm { ballot, .. } => self.owns(from, life, *ballot),
             Message::Accept { run, .. } => {
                 self.owns(from, life, run.ballot)?;
                 self.proposes(from, run)
@@ -84,7 +85,13 @@ impl Wire {
             | Message::Probe { .. }
             | Message::ProbeReply { .. }
             | Message::Fetch { .. }
-            | Message::Learned { .. } => Ok(()),
+            | Message::Learned { .. }
+            | Message::Confirmed { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
+            | Message::Kept { .. }
+            | Message::FetchPart { .. }
+            | Message::Part { .. } => Ok(()),
         }
     }
 

@@ -62,6 +62,13 @@ pub fn is_over(
         Message::Heartbeat { .. }
         | Message::HeartbeatReply { .. }
         | Message::Probe { .. }
-        | Message::ProbeReply { .. } => true,
+        | Message::ProbeReply { .. }
+        | Message::Confirm { .. }
+        | Message::Confirmed { .. }
+        | Message::ReadIndex { .. }
+        | Message::ReadIndexReply { .. }
+        | Message::Kept { .. }
+        | Message::FetchPart { .. }
+        | Message::Part { .. } => true,
     }
 }

@@ -123,7 +123,17 @@ impl Scene {
             Kind::Accept => !self.is_leader(to) || self.following.is_some(),
             Kind::Chosen => self.following.is_some(),
             Kind::Fetch | Kind::Learned | Kind::Votes => self.fetches,
-            Kind::Heartbeat | Kind::HeartbeatReply | Kind::Probe | Kind::ProbeReply => false,
+            Kind::Heartbeat
+            | Kind::HeartbeatReply
+            | Kind::Probe
+            | Kind::ProbeReply
+            | Kind::Confirm
+            | Kind::Confirmed
+            | Kind::ReadIndex
+            | Kind::ReadIndexReply
+            | Kind::Kept
+            | Kind::FetchPart
+            | Kind::Part => false,
         }
     }
 

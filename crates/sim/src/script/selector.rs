@@ -68,13 +68,20 @@ fn ballot(message: &Message) -> Option<Ballot> {
         | Message::Accepted { ballot, .. }
         | Message::Chosen { ballot, .. }
         | Message::Heartbeat { ballot, .. }
+        | Message::Confirm { ballot, .. }
+        | Message::Confirmed { ballot, .. }
         | Message::HeartbeatReply { ballot, .. } => Some(*ballot),
         Message::Accept { run, .. } => Some(run.ballot),
         Message::Probe { .. }
         | Message::ProbeReply { .. }
         | Message::Fetch { .. }
         | Message::Learned { .. }
-        | Message::Votes { .. } => None,
+        | Message::Votes { .. }
+        | Message::ReadIndex { .. }
+        | Message::ReadIndexReply { .. }
+        | Message::Kept { .. }
+        | Message::FetchPart { .. }
+        | Message::Part { .. } => None,
     }
 }
 
@@ -92,6 +99,13 @@ fn concerns(message: &Message, slot: Slot) -> bool {
         | Message::Heartbeat { .. }
         | Message::HeartbeatReply { .. }
         | Message::Probe { .. }
-        | Message::ProbeReply { .. } => false,
+        | Message::ProbeReply { .. }
+        | Message::Confirm { .. }
+        | Message::Confirmed { .. }
+        | Message::ReadIndex { .. }
+        | Message::ReadIndexReply { .. }
+        | Message::Kept { .. }
+        | Message::FetchPart { .. }
+        | Message::Part { .. } => false,
     }
 }

@@ -83,6 +83,8 @@ impl Names {
             Record::Promised(ballot) => format!("promised {}", self.ballot(*ballot)),
             Record::Accepted(run) => format!("accepted {}", self.run(run)),
             Record::Truncated(slot) => format!("cut below slot {slot}"),
+            Record::Suspect => "has lost votes, nobody knows which".into(),
+            Record::Settled(slot) => format!("whole from slot {slot}"),
         }
     }
 
@@ -134,6 +136,26 @@ impl Names {
             Message::Votes { page } => {
                 format!("{kind} from slot {}: {}", page.from, self.page(page))
             }
+            Message::Confirm { ballot: b, .. } | Message::Confirmed { ballot: b, .. } => {
+                format!("{kind} {}", ballot(b))
+            }
+            Message::ReadIndex { .. } => kind,
+            Message::ReadIndexReply { index: Some(index), .. } => {
+                format!("{kind}, apply all below slot {index}")
+            }
+            Message::ReadIndexReply { index: None, .. } => format!("{kind}, not leading"),
+            Message::Kept { below } => format!("{kind} below slot {below}"),
+            Message::FetchPart { snapshot: None, .. } => format!("{kind} of the newest snapshot"),
+            Message::FetchPart { snapshot: Some(snapshot), offset } => {
+                format!("{kind} of the snapshot below slot {}, byte {offset}", snapshot.below)
+            }
+            Message::Part { snapshot, offset, bytes } => {
+                let (below, end) = (snapshot.below, offset + bytes.len() as u64);
+                let total = snapshot.bytes;
+                format!(
+                    "{kind} of the snapshot below slot {below}, bytes {offset} to {end} of {total}"
+                )
+            }
         }
     }
 
@@ -143,7 +165,9 @@ impl Names {
         let said = match event {
             Event::Promised { .. } | Event::Probed | Event::CampaignSpared { .. } => return None,
             // These end a story.
-            Event::Declined { .. } | Event::Conflict { .. } => return None,
+            Event::Declined { .. } | Event::Conflict { .. } | Event::Diverged { .. } => {
+                return None;
+            }
             Event::Prepared { ballot: b } => format!("prepares {}", ballot(b)),
             Event::Elected { ballot: b, adopted: 0, noops: 0 } => format!("leads at {}", ballot(b)),
             Event::Elected { ballot: b, adopted, noops } => {
@@ -166,6 +190,8 @@ impl Names {
             Event::Fetched { from } => format!("fetches from slot {from}"),
             Event::Following { ballot: b } => format!("follows {}", ballot(b)),
             Event::Behind { truncated } => format!("lacks what was cut below slot {truncated}"),
+            Event::NoRoom { ballot: b } => format!("has no room for a vote at {}", ballot(b)),
+            Event::Restored { below } => format!("goes on from a snapshot below slot {below}"),
         };
         Some(said)
     }
