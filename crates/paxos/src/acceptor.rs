@@ -100,26 +100,22 @@ impl Acceptor {
 
     /// The votes from a slot on, as many as fit into about `bytes_max`.
     pub fn page(&self, from: Slot, bytes_max: usize) -> Page {
+        let (truncated, suspect) = (self.truncated, Slot::FIRST);
+        let page = |votes, next| Page { from, votes, next, truncated, suspect };
         let mut votes: Vec<Run> = Vec::new();
         let mut bytes = 0;
         let mut at = from;
         while let Some(run) = self.votes.next_from(at) {
             let room = fitting(&run, bytes_max.saturating_sub(bytes), votes.is_empty());
             if room == run.first {
-                return Page {
-                    from,
-                    votes,
-                    next: Some(run.first),
-                    truncated: self.truncated,
-                    suspect: Slot::FIRST,
-                };
+                return page(votes, Some(run.first));
             }
             let part = run.clip(run.first, room);
             bytes += wire_bytes(&part);
             at = room;
             votes.push(part);
         }
-        Page { from, votes, next: None, truncated: self.truncated, suspect: Slot::FIRST }
+        page(votes, None)
     }
 }
 
