@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use paxos::Slot;
 
 use crate::machine::StateMachine;
-use crate::request::Request;
+use crate::request::{Kind, Request};
 
 /// The agreed values in order. It grows with the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,10 +17,22 @@ pub struct History {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Where it was chosen. Slots grow from entry to entry, with gaps where the protocol's own
-    /// values and repeats stand.
+    /// values, repeats and what concerns sessions stand.
     pub slot: Slot,
-    /// What was chosen.
+    /// What was chosen: an append.
     pub request: Request,
+}
+
+impl Entry {
+    /// Whose value it is: the session, and which of its values.
+    pub fn name(&self) -> (Slot, u64) {
+        match self.request.kind() {
+            Kind::Append { session, sequence, .. } => (session, sequence),
+            Kind::Open { .. } | Kind::KeepAlive { .. } | Kind::Close { .. } => {
+                unreachable!("only appends are given to a machine")
+            }
+        }
+    }
 }
 
 impl StateMachine for History {
@@ -47,13 +59,12 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::ClientId;
 
     #[test]
     fn a_history_is_read_from_a_slot_on() {
         let mut history = History::default();
         for slot in [0, 3, 4] {
-            let request = Request::new(ClientId::default(), slot + 1, 1, b"value").unwrap();
+            let request = Request::append(Slot(0), slot + 1, 1, b"value").unwrap();
             history.apply(Slot(slot), &request);
         }
         let from = |slot| history.from(Slot(slot)).iter().map(|entry| entry.slot.0);

@@ -18,12 +18,15 @@ mod request;
 mod machine;
 mod history;
 mod sessions;
+mod log_time;
 mod waiters;
 mod node;
 pub mod recovery;
 
 pub use history::{Entry, History};
-pub use machine::StateMachine;
-pub use node::{Append, Effects, Input, Node, Reply, Ticket};
-pub use request::{ClientId, Request, RequestError};
-pub use sessions::{Refused, SESSION_WINDOW, SESSIONS_MAX};
+pub use machine::{Output, StateMachine};
+pub use node::{Append, Effects, Input, Node, Outcome, Reply, Ticket};
+pub use request::{Kind, Nonce, Request, RequestError};
+pub use sessions::{
+    Refused, SESSION_LIFETIME_US, SESSION_WINDOW, SESSIONS_MAX, Sessions, SessionsError,
+};

@@ -1,5 +1,7 @@
 //! What users replicate.
 
+use alloc::vec::Vec;
+
 use paxos::Slot;
 
 use crate::request::Request;
@@ -8,10 +10,29 @@ use crate::request::Request;
 /// node's state is the same; whatever is not in the request (a clock, a random number, the address
 /// of a thing in memory) must not influence it.
 pub trait StateMachine {
-    /// What applying a request gives. Kept in the session table for retries, so it is `Clone` and
-    /// best small. Errors of the application belong in here: to the protocol, applying succeeds.
-    type Output: Clone;
+    /// What applying a request gives. Errors of the application belong in here: to the protocol,
+    /// applying succeeds.
+    type Output: Output;
 
-    /// Applies a request that was chosen. Called in slot order, at most once a request.
+    /// Applies an append that was chosen. Called in slot order, at most once a request, and never
+    /// for requests that only concern a session.
     fn apply(&mut self, slot: Slot, request: &Request) -> Self::Output;
+}
+
+/// What a machine answers. It is kept in the session table for retries, and goes with the table
+/// into snapshots, so it can be cloned and written as bytes, and is best small.
+pub trait Output: Clone {
+    /// Appends the bytes of this answer; equal answers have equal bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Takes one answer off the front; none if the bytes begin with no answer. Must not panic.
+    fn decode(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+impl Output for () {
+    fn encode(&self, _: &mut Vec<u8>) {}
+
+    fn decode(_: &mut &[u8]) -> Option<()> {
+        Some(())
+    }
 }

@@ -2,11 +2,12 @@
 
 use alloc::vec::Vec;
 
-use paxos::{Command, Config, Instant, NodeId, Record, RefusalReason, Replica, Slot, Value};
+use paxos::{Command, Config, Instant, NodeId, Part, Record, RefusalReason, Replica, Slot, Value};
 
+use crate::log_time::LogClock;
 use crate::machine::StateMachine;
 use crate::request::Request;
-use crate::sessions::{Known, Refused, Sessions};
+use crate::sessions::{Refused, Sessions};
 use crate::waiters::Waiters;
 
 /// One node.
@@ -16,6 +17,7 @@ pub struct Node<M: StateMachine> {
     machine: M,
     sessions: Sessions<M::Output>,
     waiters: Waiters,
+    log_clock: LogClock,
     applied: Slot,
 }
 
@@ -28,7 +30,7 @@ pub struct Ticket(pub u64);
 pub struct Append {
     /// Comes back in the answer. Not used twice.
     pub ticket: Ticket,
-    /// What to append.
+    /// What to append, or to do about a session. Its stamp is written when it is proposed.
     pub request: Request,
 }
 
@@ -61,12 +63,28 @@ pub struct Effects<O> {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply<O> {
-    /// Chosen and applied, once.
+    /// An append was chosen and applied, once.
     Done {
-        /// Where; also the fencing token of the effect.
+        /// Where. Also its fencing token: whoever guards a thing outside, and remembers the
+        /// highest slot that it has seen, can turn away an effect that comes too late.
         slot: Slot,
         /// What the machine answered.
         output: O,
+    },
+    /// A session was opened.
+    Opened {
+        /// Its name: the slot in which it was opened.
+        session: Slot,
+    },
+    /// A session was kept alive.
+    Kept {
+        /// Where.
+        slot: Slot,
+    },
+    /// A session was closed.
+    Closed {
+        /// Where.
+        slot: Slot,
     },
     /// Not proposed here.
     NotLeading {
@@ -88,6 +106,39 @@ pub enum Reply<O> {
         /// The largest size of a request, in bytes.
         bytes_max: usize,
     },
+}
+
+/// What an answer says of its question. Only answers to one copy of a request are meant: who was
+/// not answered when it asked before must still count with the earlier copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Done, once, in this slot, which is the fencing token of its effect.
+    Done(Slot),
+    /// This copy did nothing and never will. It may be sent again, or given up.
+    NotApplied,
+    /// It may have been done, by this copy or an earlier one. A request that is asked for again
+    /// under the same name is still done once at most.
+    Unknown,
+}
+
+impl<O> Reply<O> {
+    /// What this says of the question.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Reply::Done { slot, .. }
+            | Reply::Opened { session: slot }
+            | Reply::Kept { slot }
+            | Reply::Closed { slot } => Outcome::Done(*slot),
+            Reply::NotLeading { .. }
+            | Reply::Busy
+            | Reply::TooLarge { .. }
+            | Reply::Refused(Refused::Window) => Outcome::NotApplied,
+            // Who is refused so is told that what came before is forgotten.
+            Reply::Refused(Refused::Answered | Refused::Expired) | Reply::Unknown { .. } => {
+                Outcome::Unknown
+            }
+        }
+    }
 }
 
 impl<O> Default for Effects<O> {
@@ -115,20 +166,24 @@ impl<M: StateMachine> Node<M> {
         seed: u64,
     ) -> Node<M> {
         let replica = Replica::recover(config, records, now, seed);
-        let (sessions, waiters) = (Sessions::new(), Waiters::default());
-        Node { replica, machine, sessions, waiters, applied: Slot::FIRST }
+        let (sessions, waiters) = (Sessions::default(), Waiters::default());
+        let log_clock = LogClock::default();
+        Node { replica, machine, sessions, waiters, log_clock, applied: Slot::FIRST }
     }
 
     /// Reacts to one input.
     pub fn step(&mut self, now: Instant, input: Input, effects: &mut Effects<M::Output>) {
         let input = match input {
             Input::Message { from, message } => paxos::Input::Message { from, message },
-            Input::Append(appends) => paxos::Input::Propose(self.register(appends, effects)),
+            Input::Append(appends) => paxos::Input::Propose(self.register(now, appends, effects)),
             Input::Tick => paxos::Input::Tick,
         };
         self.replica.step(now, input, &mut effects.replica);
+        if self.replica.part() != Part::Leading {
+            self.log_clock.stop();
+        }
         self.answer_refused(now, effects);
-        self.apply_chosen(effects);
+        self.apply_chosen(now, effects);
     }
 
     /// When to step with [`Input::Tick`], if nothing else happens before.
@@ -146,6 +201,11 @@ impl<M: StateMachine> Node<M> {
         &self.machine
     }
 
+    /// The sessions, as far as they are applied here.
+    pub fn sessions(&self) -> &Sessions<M::Output> {
+        &self.sessions
+    }
+
     /// One past the last slot that the machine has applied.
     pub fn applied(&self) -> Slot {
         self.applied
@@ -157,26 +217,24 @@ impl<M: StateMachine> Node<M> {
     }
 
     /// Notes who waits, before anything is proposed: an answer must always find its waiter.
-    fn register(&mut self, appends: Vec<Append>, effects: &mut Effects<M::Output>) -> Vec<Command> {
+    fn register(
+        &mut self,
+        now: Instant,
+        appends: Vec<Append>,
+        effects: &mut Effects<M::Output>,
+    ) -> Vec<Command> {
+        let stamp_us = self.log_clock.stamp(self.sessions.time_us(), now);
         let mut commands = Vec::with_capacity(appends.len());
         for Append { ticket, request } in appends {
-            match self.sessions.look(&request) {
-                Known::Done(slot, output) => {
-                    effects.replies.push((ticket, Reply::Done { slot, output }));
-                }
-                Known::Refused(refused @ (Refused::Answered | Refused::Window)) => {
-                    effects.replies.push((ticket, Reply::Refused(refused)));
-                }
-                // A client that is not known here may only be unknown *yet*: a node that has just
-                // started has applied nothing. Its place in the history decides.
-                Known::No | Known::Refused(Refused::Expired) => {
-                    match self.waiters.wait(&request, ticket) {
-                        None => commands.push(request.command().clone()),
-                        // It is on its way already. Who asked before has asked again since.
-                        Some(earlier) => {
-                            effects.replies.push((earlier, Reply::Unknown { leader: None }));
-                        }
-                    }
+            if let Some(reply) = self.sessions.look(&request, self.applied) {
+                effects.replies.push((ticket, reply));
+                continue;
+            }
+            match self.waiters.wait(&request, ticket) {
+                None => commands.push(request.stamped(stamp_us).into_command()),
+                // It is on its way already. Who asked before has asked again since.
+                Some(earlier) => {
+                    effects.replies.push((earlier, Reply::Unknown { leader: None }));
                 }
             }
         }
@@ -203,12 +261,17 @@ impl<M: StateMachine> Node<M> {
         }
     }
 
-    fn apply_chosen(&mut self, effects: &mut Effects<M::Output>) {
+    fn apply_chosen(&mut self, now: Instant, effects: &mut Effects<M::Output>) {
         for (slot, value) in effects.replica.chosen.drain(..) {
             assert!(slot == self.applied, "slots are applied in order, each once");
             self.applied = slot.plus(1);
-            let Value::Command(command) = value else {
-                continue;
+            let command = match value {
+                Value::Command(command) => command,
+                Value::LeaderStart if self.replica.part() == Part::Leading => {
+                    self.log_clock.start(self.sessions.time_us(), now);
+                    continue;
+                }
+                Value::LeaderStart | Value::Noop => continue,
             };
             // Whoever proposed it, these bytes were chosen. Bytes that are no request change
             // nothing, on every node alike.
@@ -216,20 +279,11 @@ impl<M: StateMachine> Node<M> {
                 continue;
             };
             let machine = &mut self.machine;
-            let apply = || machine.apply(slot, &request);
-            let known = self.sessions.apply_once(slot, &request, apply);
+            let reply = self.sessions.apply(slot, &request, || machine.apply(slot, &request));
             if let Some(ticket) = self.waiters.take(&request) {
-                effects.replies.push((ticket, reply(known)));
+                effects.replies.push((ticket, reply));
             }
         }
-    }
-}
-
-fn reply<O>(known: Known<O>) -> Reply<O> {
-    match known {
-        Known::Done(slot, output) => Reply::Done { slot, output },
-        Known::Refused(refused) => Reply::Refused(refused),
-        Known::No => unreachable!("what is applied is known"),
     }
 }
 

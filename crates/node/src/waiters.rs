@@ -2,14 +2,25 @@
 
 use alloc::collections::BTreeMap;
 
+use paxos::Slot;
+
 use crate::node::Ticket;
-use crate::request::{ClientId, Request};
+use crate::request::{Kind, Nonce, Request};
 
 /// Tickets by request. Never more than the protocol's own queue and window hold, for each belongs
 /// to a request that was proposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Waiters {
-    by_request: BTreeMap<(ClientId, u64), Ticket>,
+    by_request: BTreeMap<Key, Ticket>,
+}
+
+/// What all copies of a request share, whoever stamped them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    Open(Nonce),
+    Append(Slot, u64),
+    KeepAlive(Slot),
+    Close(Slot),
 }
 
 impl Waiters {
@@ -28,6 +39,11 @@ impl Waiters {
     }
 }
 
-fn key(request: &Request) -> (ClientId, u64) {
-    (request.client, request.sequence)
+fn key(request: &Request) -> Key {
+    match request.kind() {
+        Kind::Open { nonce, .. } => Key::Open(nonce),
+        Kind::Append { session, sequence, .. } => Key::Append(session, sequence),
+        Kind::KeepAlive { session } => Key::KeepAlive(session),
+        Kind::Close { session } => Key::Close(session),
+    }
 }

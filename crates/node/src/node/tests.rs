@@ -11,7 +11,7 @@ use paxos::{
 
 use super::*;
 use crate::history::History;
-use crate::request::ClientId;
+use crate::request::Nonce;
 
 struct Alone {
     node: Node<History>,
@@ -63,14 +63,34 @@ impl Alone {
         }
     }
 
+    /// What its disk holds.
+    fn records(&self) -> Vec<Record> {
+        let acceptor = self.node.replica().acceptor().expect("it is one");
+        let votes = acceptor.votes().iter().cloned().map(Record::Accepted);
+        [Record::Promised(acceptor.promised())].into_iter().chain(votes).collect()
+    }
+
+    /// Leads, and has a session: the second slot's, after the leader's start.
+    fn lead_with_a_session(&mut self) {
+        self.lead();
+        self.settle();
+        self.append(0, &Request::open(Nonce::default(), HOUR));
+        self.settle();
+        assert_eq!(self.replies, [(Ticket(0), Reply::Opened { session: SESSION })]);
+        self.replies.clear();
+    }
+
     fn append(&mut self, ticket: u64, request: &Request) {
         let append = Append { ticket: Ticket(ticket), request: request.clone() };
         self.step(Input::Append(vec![append]));
     }
 }
 
+const SESSION: Slot = Slot(1);
+const HOUR: u64 = 3_600_000_000;
+
 fn request(sequence: u64, first_unanswered: u64) -> Request {
-    Request::new(ClientId([1; 16]), sequence, first_unanswered, b"value").unwrap()
+    Request::append(SESSION, sequence, first_unanswered, b"value").unwrap()
 }
 
 fn slot_of(reply: &Reply<()>) -> Option<u64> {
@@ -83,7 +103,7 @@ fn slot_of(reply: &Reply<()>) -> Option<u64> {
 #[test]
 fn a_request_is_answered_with_its_slot_when_it_is_applied() {
     let mut alone = Alone::start(1, vec![]);
-    alone.lead();
+    alone.lead_with_a_session();
     alone.append(7, &request(1, 1));
     assert_eq!(alone.replies, [], "not before it is chosen");
     alone.settle();
@@ -97,7 +117,7 @@ fn a_request_is_answered_with_its_slot_when_it_is_applied() {
 #[test]
 fn a_retry_is_answered_and_applied_once() {
     let mut alone = Alone::start(1, vec![]);
-    alone.lead();
+    alone.lead_with_a_session();
     alone.append(1, &request(1, 1));
     alone.append(2, &request(1, 1));
     assert_eq!(alone.replies, [(Ticket(1), Reply::Unknown { leader: None })], "asked again since");
@@ -120,7 +140,7 @@ fn who_does_not_lead_says_so_and_proposes_nothing() {
 fn a_value_that_is_too_large_is_refused_with_the_bound() {
     let mut alone = Alone::start(1, vec![]);
     alone.lead();
-    let large = Request::new(ClientId([1; 16]), 1, 1, &[0; 100]).unwrap();
+    let large = Request::append(SESSION, 1, 1, &[0; 100]).unwrap();
     alone.append(1, &large);
     assert_eq!(alone.replies, [(Ticket(1), Reply::TooLarge { bytes_max: 100 })]);
 }
@@ -136,30 +156,34 @@ fn a_node_that_knows_nothing_yet_calls_no_client_expired() {
     alone.settle();
     assert_eq!(alone.replies, [(Ticket(1), Reply::Refused(Refused::Expired))]);
     assert!(alone.node.machine().entries().is_empty());
+    // Once slot 1 is applied, what it did not open is not proposed any more.
+    alone.append(2, &request(5, 4));
+    assert_eq!(alone.replies[1..], [(Ticket(2), Reply::Refused(Refused::Expired))]);
+    assert_eq!(alone.node.waiting(), 0);
 }
 
 #[test]
 fn what_was_chosen_is_applied_again_after_a_crash() {
     let mut alone = Alone::start(1, vec![]);
-    let mut records = Vec::new();
-    alone.lead();
+    alone.lead_with_a_session();
     alone.append(1, &request(1, 1));
     alone.settle();
-    let acceptor = alone.node.replica().acceptor().expect("it is one");
-    records.push(Record::Promised(acceptor.promised()));
-    records.extend(acceptor.votes().iter().cloned().map(Record::Accepted));
-    let mut again = Alone::start(2, records);
+    let mut again = Alone::start(2, alone.records());
     again.lead();
     again.settle();
     assert_eq!(again.node.machine(), alone.node.machine());
     again.append(1, &request(1, 1));
-    assert_eq!(slot_of(&again.replies[0].1), Some(1), "known, after the leader start in slot 0");
+    assert_eq!(
+        slot_of(&again.replies[0].1),
+        Some(2),
+        "known, after the leader's start and the session"
+    );
 }
 
 #[test]
 fn each_of_a_clients_requests_has_its_own_waiter() {
     let mut alone = Alone::start(1, vec![]);
-    alone.lead();
+    alone.lead_with_a_session();
     alone.append(1, &request(1, 1));
     alone.append(2, &request(2, 1));
     assert_eq!(alone.replies, []);
@@ -167,7 +191,7 @@ fn each_of_a_clients_requests_has_its_own_waiter() {
     alone.settle();
     let answers: Vec<_> =
         alone.replies.iter().map(|(ticket, reply)| (ticket.0, slot_of(reply))).collect();
-    assert_eq!(answers, [(1, Some(1)), (2, Some(2))]);
+    assert_eq!(answers, [(1, Some(2)), (2, Some(3))]);
     assert_eq!(alone.node.waiting(), 0);
 }
 
@@ -175,10 +199,10 @@ fn each_of_a_clients_requests_has_its_own_waiter() {
 fn a_node_says_what_it_has_applied_and_when_to_wake_it() {
     let mut alone = Alone::start(1, vec![]);
     assert_eq!(alone.node.applied(), Slot(0));
-    alone.lead();
+    alone.lead_with_a_session();
     alone.append(1, &request(1, 1));
     alone.settle();
-    assert_eq!(alone.node.applied(), Slot(2), "the leader's start and a value");
+    assert_eq!(alone.node.applied(), Slot(3), "the leader's start, a session and a value");
     assert!(alone.node.deadline() > Some(alone.now), "a heartbeat is due");
     assert_eq!(alone.node.deadline(), alone.node.replica().deadline());
 }
@@ -196,11 +220,11 @@ fn cleared_effects_are_empty() {
 #[test]
 fn a_request_on_its_way_is_not_proposed_again() {
     let mut alone = Alone::start(1, vec![]);
-    alone.lead();
+    alone.lead_with_a_session();
     alone.append(1, &request(1, 1));
     alone.append(2, &request(1, 1));
     alone.settle();
-    assert_eq!(alone.node.applied(), Slot(2), "the leader's start and one value");
+    assert_eq!(alone.node.applied(), Slot(3), "the leader's start, a session and one value");
 }
 
 #[test]
@@ -222,5 +246,80 @@ fn each_refusal_is_answered_with_what_it_says_of_the_request() {
         alone.node.answer_refused(alone.now, &mut effects);
         assert_eq!(effects.replies, [(Ticket(1), reply)]);
         assert_eq!(alone.node.waiting(), 0);
+    }
+}
+
+#[test]
+fn what_is_proposed_carries_the_leaders_time() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.now = Instant(1 << 50);
+    alone.lead_with_a_session();
+    let opened = alone.node.sessions().time_us();
+    assert!(opened < 1_000_000, "time before the first leader is not counted: {opened}");
+    alone.now = alone.now.plus(Duration::from_secs(7));
+    alone.append(1, &request(1, 1));
+    alone.settle();
+    assert_eq!(alone.node.sessions().time_us(), opened + 7_000_000);
+    assert_eq!(alone.node.machine().entries()[0].request.stamp_us(), opened + 7_000_000);
+    // After a crash the log's time goes on where it was, without the time between.
+    let records = alone.records();
+    let mut again = Alone::start(2, records);
+    again.now = Instant(5);
+    again.lead();
+    again.settle();
+    again.append(1, &Request::keep_alive(SESSION));
+    again.settle();
+    assert_eq!(again.replies, [(Ticket(1), Reply::Kept { slot: Slot(4) })]);
+    let passed = again.node.sessions().time_us() - (opened + 7_000_000);
+    assert!(passed < 1_000_000, "{passed}");
+}
+
+#[test]
+fn a_session_ends_by_the_leaders_time_and_its_client_is_told() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead_with_a_session();
+    alone.append(1, &request(1, 1));
+    alone.settle();
+    alone.now = alone.now.plus(Duration::from_micros(HOUR + 1));
+    alone.append(2, &request(2, 2));
+    alone.settle();
+    assert_eq!(alone.replies[1..], [(Ticket(2), Reply::Refused(Refused::Expired))]);
+    assert_eq!(alone.node.machine().entries().len(), 1);
+    assert_eq!(alone.node.sessions().count(), 0);
+}
+
+#[test]
+fn a_session_can_be_kept_and_closed() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead_with_a_session();
+    alone.append(1, &Request::keep_alive(SESSION));
+    alone.append(2, &Request::close(SESSION));
+    alone.settle();
+    let (kept, closed) = (Reply::Kept { slot: Slot(2) }, Reply::Closed { slot: Slot(3) });
+    assert_eq!(alone.replies, [(Ticket(1), kept), (Ticket(2), closed)]);
+    assert!(alone.node.machine().entries().is_empty(), "no business of the machine");
+    alone.append(3, &request(1, 1));
+    assert_eq!(alone.replies[2..], [(Ticket(3), Reply::Refused(Refused::Expired))]);
+}
+
+#[test]
+fn each_answer_says_what_is_known() {
+    let slot = Slot(4);
+    let (leader, bytes_max) = (None, 7);
+    let answers = [
+        (Reply::Done { slot, output: () }, Outcome::Done(slot)),
+        (Reply::Opened { session: slot }, Outcome::Done(slot)),
+        (Reply::Kept { slot }, Outcome::Done(slot)),
+        (Reply::Closed { slot }, Outcome::Done(slot)),
+        (Reply::NotLeading { leader }, Outcome::NotApplied),
+        (Reply::Busy, Outcome::NotApplied),
+        (Reply::TooLarge { bytes_max }, Outcome::NotApplied),
+        (Reply::Refused(Refused::Window), Outcome::NotApplied),
+        (Reply::Refused(Refused::Answered), Outcome::Unknown),
+        (Reply::Refused(Refused::Expired), Outcome::Unknown),
+        (Reply::Unknown { leader }, Outcome::Unknown),
+    ];
+    for (reply, outcome) in answers {
+        assert_eq!(reply.outcome(), outcome, "{reply:?}");
     }
 }
