@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use node::{Append, ClientId, Effects, History, Input, Node, Request, Ticket};
+use node::{Append, Effects, History, Input, Node, Nonce, Request, Ticket};
 use paxos::{
     Announce, Config, Envelope, Event, Incarnation, Instant, Limits, Message, NodeId, Rng, Slot,
     Timing,
@@ -160,9 +160,10 @@ impl Run {
 
     fn append(&mut self, to: NodeId) {
         self.asked += 1;
-        let client = ClientId([to.0.to_le_bytes()[0]; 16]);
-        let value = self.asked.to_le_bytes();
-        let request = Request::new(client, self.asked, 1, &value).expect("1 is unanswered");
+        // Any request will do, as long as no two are the same.
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.asked.to_le_bytes());
+        let request = Request::open(Nonce(nonce), 0);
         self.step(to, Input::Append(vec![Append { ticket: Ticket(self.asked), request }]));
     }
 

@@ -6,6 +6,7 @@ pub mod durability;
 pub mod linearizable;
 pub mod once;
 pub mod progress;
+pub mod sessions;
 pub mod wire;
 
 /// A promise that was broken.
@@ -26,6 +27,7 @@ pub struct Checks {
     pub agreement: agreement::Agreement,
     pub once: once::Once,
     pub linearizable: linearizable::Linearizable,
+    pub sessions: sessions::Tables,
     pub wire: wire::Wire,
 }
 
@@ -35,6 +37,7 @@ impl Checks {
             agreement: agreement::Agreement::new(configuration.clone()),
             once: once::Once::default(),
             linearizable: linearizable::Linearizable::default(),
+            sessions: sessions::Tables::default(),
             wire: wire::Wire::default(),
         }
     }

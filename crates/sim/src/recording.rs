@@ -6,6 +6,8 @@ use std::fmt;
 use node::Reply;
 use paxos::{Envelope, Event, Instant, Message, NodeId, Record, Slot, Values};
 
+use crate::workload::Question;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened {
@@ -89,15 +91,15 @@ pub enum What {
         node: NodeId,
         /// The client's number.
         client: u8,
-        /// Which of its requests.
-        sequence: u64,
+        /// What it asks for.
+        question: Question,
     },
     /// A client hears an answer.
     Answered {
         /// The client's number.
         client: u8,
-        /// Which of its requests.
-        sequence: u64,
+        /// What it had asked for.
+        question: Question,
         /// The answer.
         reply: Reply<()>,
     },
@@ -160,11 +162,11 @@ impl fmt::Display for What {
             What::Event { node, event, .. } => write!(f, "{node} {event:?}"),
             What::Started { node, life } => write!(f, "{node} begins life {life}"),
             What::Ended { node } => write!(f, "{node} ends a life"),
-            What::Asked { node, client, sequence } => {
-                write!(f, "client {client} asks {node} for {sequence}")
+            What::Asked { node, client, question } => {
+                write!(f, "client {client} asks {node} for {question:?}")
             }
-            What::Answered { client, sequence, reply } => {
-                write!(f, "client {client} hears of {sequence}: {reply:?}")
+            What::Answered { client, question, reply } => {
+                write!(f, "client {client} hears of {question:?}: {reply:?}")
             }
             What::World(what) => f.write_str(what),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use node::{Reply, Request};
+use node::{Kind, Reply, Request};
 use paxos::{Ballot, Event, Instant, Message, NodeId, Page, Phase1, Phase2, Record, Roles, Slot};
 use trace::{
     Clock, EventKind, Fate, Header, MessageKind, Node, Quorums, Role, Row, Slots, Value, Values,
@@ -12,6 +12,7 @@ use trace::{
 
 use crate::recording::{Happened, What};
 use crate::walk::{Options, Violation};
+use crate::workload::Question;
 
 /// Who makes a trace, and how it is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,12 +150,13 @@ impl<W: Write> Script<W> {
                 self.event(at, node.0, EventKind::Started, counted([u64::from(*life), 0]))
             }
             What::Ended { node } => self.event(at, node.0, EventKind::Ended, Said::default()),
-            What::Asked { node, client, sequence } => {
-                let said = counted([u64::from(*client), *sequence]);
+            What::Asked { node, client, question } => {
+                let said = counted([u64::from(*client), number(*question)]);
                 self.event(at, node.0, EventKind::Called, said)
             }
-            What::Answered { client, sequence, reply } => {
-                let said = Said { numbers: [u64::from(*client), *sequence], ..of_reply(reply) };
+            What::Answered { client, question, reply } => {
+                let said =
+                    Said { numbers: [u64::from(*client), number(*question)], ..of_reply(reply) };
                 self.event(at, 0, EventKind::Returned, said)
             }
             What::World(text) => {
@@ -333,6 +335,9 @@ fn of_reply(reply: &Reply<()>) -> Said {
             let text = "done".to_owned();
             return Said { slots: slots(*slot, 1), text, ..Said::default() };
         }
+        Reply::Opened { session } => (format!("opened session {session}"), 0),
+        Reply::Kept { .. } => ("session kept alive".to_owned(), 0),
+        Reply::Closed { .. } => ("session closed".to_owned(), 0),
         Reply::NotLeading { leader } => ("not leading".to_owned(), known(leader)),
         Reply::Busy => ("busy".to_owned(), 0),
         Reply::Unknown { leader } => ("unknown".to_owned(), known(leader)),
@@ -367,14 +372,27 @@ fn ballot(ballot: Ballot) -> Option<trace::Ballot> {
     })
 }
 
+/// Which of a client's values it is about; zero where it is about its session.
+fn number(question: Question) -> u64 {
+    match question {
+        Question::Value(value) => value,
+        Question::Open(_) | Question::KeepAlive(_) | Question::Close(_) => 0,
+    }
+}
+
 /// The value of a request is a number and padding, so the words are whose it is and which.
 fn value(value: &paxos::Value) -> Value {
     match value {
         paxos::Value::Noop => Value::Noop,
         paxos::Value::LeaderStart => Value::LeaderStart,
         paxos::Value::Command(bytes) => {
-            let words = Request::decode(bytes).map(|request| {
-                format!("client {} value {}", request.client.0[0], request.sequence)
+            let words = Request::decode(bytes).map(|request| match request.kind() {
+                Kind::Open { .. } => "opens a session".to_owned(),
+                Kind::Append { session, sequence, .. } => {
+                    format!("session {session} value {sequence}")
+                }
+                Kind::KeepAlive { session } => format!("session {session} kept alive"),
+                Kind::Close { session } => format!("session {session} closed"),
             });
             Value::command(bytes, words.unwrap_or_default())
         }

@@ -11,7 +11,7 @@ mod misfortune;
 
 use std::collections::BTreeSet;
 
-use node::{Append, Effects, Input, Reply, Ticket};
+use node::{Append, Effects, Input, Refused, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
 use paxos::{
     Config, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Rng, Slot,
@@ -30,7 +30,7 @@ use crate::network::Network;
 use crate::recording::{Recording, What};
 use crate::shape::Shape;
 use crate::walk::{Options, Statistics};
-use crate::workload::{Heard, Workload};
+use crate::workload::{Heard, Question, Workload};
 
 use agenda::Agenda;
 use hosts::Hosts;
@@ -267,9 +267,10 @@ impl World {
             return Ok(());
         }
         for append in &appends {
-            let (client, sequence) = (append.request.client.0[0], append.request.sequence);
             self.fingerprint.note(self.now, append.request.command());
-            self.recording.note(self.now, || What::Asked { node: to, client, sequence });
+            if let Some((client, question)) = self.workload.whose(append.ticket) {
+                self.recording.note(self.now, || What::Asked { node: to, client, question });
+            }
         }
         self.step(to, Input::Append(appends))
     }
@@ -288,7 +289,7 @@ impl World {
             self.event(id, event)?;
         }
         for (ticket, reply) in effects.replies.drain(..) {
-            self.reply(id, ticket, reply);
+            self.reply(id, ticket, reply)?;
         }
         for envelope in effects.replica.send.drain(..) {
             self.post(id, self.cause, envelope)?;
@@ -323,6 +324,7 @@ impl World {
             let entries = node.machine().entries();
             let fresh = &entries[entries_before..];
             self.checks.once.applied(id, fresh, &self.checks.agreement, &self.workload)?;
+            self.checks.sessions.applied(id, node)?;
             self.hosts[id].looked = (at, entries.len());
         }
         Ok(())
@@ -392,8 +394,10 @@ impl World {
             self.ask_to_read();
         }
         let (to, appends, next) = self.workload.look(self.now, client, &mut self.luck.clients);
-        for Append { request, .. } in &appends {
-            self.checks.linearizable.asks(request.client, request.sequence, self.now);
+        for Append { ticket, .. } in &appends {
+            if let Some((client, Question::Value(value))) = self.workload.whose(*ticket) {
+                self.checks.linearizable.asks(client, value, self.now);
+            }
         }
         if !appends.is_empty()
             && let Some(at) = self.network.carry_client(self.now, &mut self.luck.network)
@@ -432,29 +436,35 @@ impl World {
         self.checks.linearizable.reads(read);
     }
 
-    fn reply(&mut self, node: NodeId, ticket: Ticket, reply: Reply<()>) {
-        if self.hosts[node].is_silent {
-            return;
+    fn reply(&mut self, id: NodeId, ticket: Ticket, reply: Reply<()>) -> Checked {
+        if let (Reply::Refused(Refused::Expired), Some((client, Question::Value(value)))) =
+            (&reply, self.workload.whose(ticket))
+        {
+            let node = self.hosts[id].node.as_ref().expect("only a living node replies");
+            self.checks.once.refused(client, value, node.applied())?;
+        }
+        if self.hosts[id].is_silent {
+            return Ok(());
         }
         if let Some(at) = self.network.carry_client(self.now, &mut self.luck.network) {
             self.at(at, Happening::Answer { ticket, reply });
         }
+        Ok(())
     }
 
     fn answer(&mut self, ticket: Ticket, reply: &Reply<()>) -> Checked {
-        if let Some((client, sequence)) = self.workload.whose(ticket) {
-            let client = u8::try_from(client + 1).expect("at most 255 clients");
+        if let Some((client, question)) = self.workload.whose(ticket) {
             self.fingerprint.note(self.now, reply_name(reply).as_bytes());
-            let answered = || What::Answered { client, sequence, reply: reply.clone() };
+            let answered = || What::Answered { client, question, reply: reply.clone() };
             self.recording.note(self.now, answered);
         }
         *self.statistics.replies.entry(reply_name(reply)).or_insert(0) += 1;
         match self.workload.hear(self.now, ticket, reply, &mut self.luck.clients) {
-            Heard::Late | Heard::Again => Ok(()),
-            Heard::Done(client, sequence, slot) => {
+            Heard::Late | Heard::Again | Heard::Session => Ok(()),
+            Heard::Done(client, value, slot) => {
                 self.statistics.acknowledged += 1;
-                self.checks.linearizable.hears(client, sequence, self.now);
-                self.checks.once.acknowledged(client, sequence, slot)
+                self.checks.linearizable.hears(client, value, self.now);
+                self.checks.once.acknowledged(client, value, slot)
             }
             Heard::Wrong(what) => Err(Wrong { promise: "once", what }),
         }
@@ -513,7 +523,7 @@ impl World {
             self.statistics.converged_us = took_us;
             for id in &learners {
                 if let Some(node) = living(id) {
-                    self.checks.once.whole(*id, node.machine().entries())?;
+                    self.checks.once.whole(*id, node.machine().entries(), &self.workload)?;
                 }
             }
             self.checks.linearizable.whole(&self.checks.once)?;
@@ -573,9 +583,13 @@ fn hosts(options: &Options, configuration: &Configuration, rng: &mut Rng) -> Hos
 fn reply_name(reply: &Reply<()>) -> &'static str {
     match reply {
         Reply::Done { .. } => "done",
+        Reply::Opened { .. } => "opened",
+        Reply::Kept { .. } => "kept",
+        Reply::Closed { .. } => "closed",
         Reply::NotLeading { .. } => "not_leading",
         Reply::Busy => "busy",
         Reply::Unknown { .. } => "unknown",
+        Reply::Refused(Refused::Expired) => "expired",
         Reply::Refused(_) => "refused",
         Reply::TooLarge { .. } => "too_large",
     }

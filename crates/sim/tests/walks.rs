@@ -38,7 +38,8 @@ fn everything_that_can_happen_happens() {
     }
     assert!(total.events.keys().all(|name| Event::NAMES.contains(name)), "{:?}", total.events);
     assert_eq!(total.kinds.len(), 13, "every kind of message is sent: {:?}", total.kinds);
-    for reply in ["done", "not_leading", "busy", "unknown"] {
+    let answers = ["done", "not_leading", "busy", "unknown", "opened", "kept", "closed", "expired"];
+    for reply in answers {
         assert!(total.replies.contains_key(reply), "nobody is answered {reply}");
     }
     assert!(total.crashes > 0);

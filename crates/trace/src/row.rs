@@ -244,9 +244,10 @@ pub enum EventKind {
     TruncatedPersisted = 68,
     /// A learner knows `slots` to be chosen, and all below.
     SlotsLearned = 69,
-    /// A client's request reaches a node; numbers: client, sequence.
+    /// A client's request reaches a node; numbers: client, and which of its values, or zero for what
+    /// concerns its session.
     Called = 70,
-    /// A client hears an answer, in words; numbers: client, sequence. `slots`: where its value is.
+    /// A client hears an answer, in words; numbers as above. `slots`: where its value is.
     Returned = 71,
     /// Something befalls the world, in words.
     Misfortune = 72,

@@ -14,7 +14,6 @@
 
 use std::collections::BTreeMap;
 
-use node::ClientId;
 use paxos::{Instant, NodeId, Slot};
 
 use super::{Checked, Wrong};
@@ -23,7 +22,7 @@ use crate::check::once::Once;
 /// Everything that clients have asked and heard.
 #[derive(Debug, Default)]
 pub struct Linearizable {
-    appends: BTreeMap<(ClientId, u64), Span>,
+    appends: BTreeMap<(u8, u64), Span>,
     reads: Vec<Read>,
 }
 
@@ -60,14 +59,14 @@ struct Operation {
 
 impl Linearizable {
     /// A client asks, perhaps again.
-    pub fn asks(&mut self, client: ClientId, sequence: u64, now: Instant) {
+    pub fn asks(&mut self, client: u8, value: u64, now: Instant) {
         let first = Span { asked: now, answered: None };
-        self.appends.entry((client, sequence)).or_insert(first);
+        self.appends.entry((client, value)).or_insert(first);
     }
 
     /// A client hears that its value is in the history.
-    pub fn hears(&mut self, client: ClientId, sequence: u64, now: Instant) {
-        if let Some(span) = self.appends.get_mut(&(client, sequence)) {
+    pub fn hears(&mut self, client: u8, value: u64, now: Instant) {
+        if let Some(span) = self.appends.get_mut(&(client, value)) {
             span.answered.get_or_insert(now);
         }
     }
@@ -79,10 +78,10 @@ impl Linearizable {
 
     /// At the end: whether all of it fits the history.
     pub fn whole(&self, once: &Once) -> Checked {
-        let appends = self.appends.iter().filter_map(|((client, sequence), span)| {
-            let slot = once.slot(*client, *sequence)?;
+        let appends = self.appends.iter().filter_map(|((client, value), span)| {
+            let slot = once.slot(*client, *value)?;
             let Span { asked, answered } = *span;
-            let name = format!("client {}'s value {sequence}", client.0[0]);
+            let name = format!("client {client}'s value {value}");
             Some(Operation { place: (slot, true), asked, answered, name })
         });
         let reads = self.reads.iter().map(|read| {
@@ -161,7 +160,7 @@ mod tests {
     #[test]
     fn a_read_that_may_be_old_still_shows_nothing_from_later() {
         let (node, is_linearizable) = (NodeId(1), false);
-        let client = ClientId([1; 16]);
+        let client = 1;
         let mut history = Linearizable::default();
         history.asks(client, 1, Instant(100));
         history.hears(client, 1, Instant(110));

@@ -5,6 +5,8 @@
 //!       quorums 2 2 | announce leader    sizes of both phases; acceptors tell the leader alone
 //!       window 4 | flight 200 | queue 2 | value 40 | page 200 | run 2 | ahead 4    bounds
 //!   campaign L1                    time passes for L1 alone until it has probed and prepares
+//!   open c1 at L1 | open c1 at L1 for 2000ms    a client asks for a session, by default of an hour
+//!   keep c1 at L1 | close c1 at L1              it keeps its session alive, or needs it no more
 //!   append a b to L1 as c1#1       one client, one request; `append 9 values to L1` makes v1..v9
 //!   deliver [reversed] [copies of] WHICH    what is in flight arrives; copies stay in flight
 //!   drop WHICH | hold WHICH | release       WHICH: see selector.rs; held is what `settle` leaves
@@ -35,6 +37,9 @@ use crate::shape::Shape;
 pub enum Command {
     Campaign(NodeId),
     Append { asked: Asked, texts: Vec<String> },
+    Open { client: u8, to: NodeId, lifetime: Duration },
+    Keep { client: u8, to: NodeId },
+    Close { client: u8, to: NodeId },
     Deliver { which: Selector, reversed: bool, repeats: bool },
     Drop(Selector),
     Hold(Selector),
@@ -61,6 +66,9 @@ pub enum Command {
 /// More values than this are not made at once.
 const VALUES_MAX: usize = 1000;
 
+/// A session lives for so long unused, unless its client asks for another lifetime.
+const LIFETIME: Duration = Duration::from_secs(3600);
+
 impl Command {
     /// Reads a command's words.
     pub fn parse(words: &[&str], names: &Names) -> Result<Command, String> {
@@ -81,6 +89,19 @@ impl Command {
                 Command::Campaign(node)
             }
             ["append", rest @ ..] => append(rest, names)?,
+            ["open", client, "at", name] => {
+                Command::Open { client: number_of(client)?, to: node(name)?, lifetime: LIFETIME }
+            }
+            ["open", client, "at", name, "for", time] => {
+                let lifetime = span(time)?;
+                Command::Open { client: number_of(client)?, to: node(name)?, lifetime }
+            }
+            ["keep", client, "at", name] => {
+                Command::Keep { client: number_of(client)?, to: node(name)? }
+            }
+            ["close", client, "at", name] => {
+                Command::Close { client: number_of(client)?, to: node(name)? }
+            }
             ["deliver", "reversed", rest @ ..] => {
                 Command::Deliver { which: which(rest)?, reversed: true, repeats: false }
             }
@@ -140,6 +161,9 @@ impl Command {
         match self {
             Command::Campaign(node) => stage.campaign(node)?,
             Command::Append { asked, texts } => stage.append(asked, &texts)?,
+            Command::Open { client, to, lifetime } => stage.open(client, to, lifetime)?,
+            Command::Keep { client, to } => stage.keep(client, to)?,
+            Command::Close { client, to } => stage.close(client, to)?,
             Command::Deliver { which, reversed, repeats } => {
                 stage.deliver(&which, reversed, repeats)?;
             }
@@ -243,7 +267,7 @@ fn append(words: &[&str], names: &Names) -> Result<Command, String> {
         None => (client, None),
         Some((client, sequence)) => (client, Some(number(sequence)?)),
     };
-    let client = client.strip_prefix('c').ok_or(format!("`{client}` is no client like c1"))?;
+    let client = number_of(client)?;
     let to = names.find(name).ok_or(format!("{name} is no node"))?;
     let texts: Vec<String> = match texts {
         [count, "values"] => {
@@ -258,7 +282,12 @@ fn append(words: &[&str], names: &Names) -> Result<Command, String> {
     if let Some(text) = texts.iter().find(|text| ["start", "no-op", "-"].contains(&text.as_str())) {
         return Err(format!("{text} would be taken for the protocol's own"));
     }
-    Ok(Command::Append { asked: Asked { client: number(client)?, sequence, to }, texts })
+    Ok(Command::Append { asked: Asked { client, sequence, to }, texts })
+}
+
+fn number_of(client: &str) -> Result<u8, String> {
+    let number = client.strip_prefix('c').and_then(|number| number.parse().ok());
+    number.ok_or(format!("`{client}` is no client like c1"))
 }
 
 fn span(word: &str) -> Result<Duration, String> {

@@ -3,8 +3,8 @@
 //!
 //! Watchers look on from outside: the observer of agreement hears of every record that is on a
 //! disk and of every value that a learner is handed; the monitors of the wire hear every message as
-//! it leaves; an acceptor's memory is compared with its records, and no history may hold a request
-//! twice. What they find ends the story.
+//! it leaves; an acceptor's memory is compared with its records, no history may hold a request twice,
+//! and no two nodes other sessions. What they find ends the story.
 
 mod clients;
 mod lives;
@@ -21,6 +21,7 @@ use paxos::{Announce, Configuration, Event, Instant, Limits, NodeId};
 use paxos::{Record, Rng, Slot, Write};
 
 pub use clients::Asked;
+use clients::Client;
 pub use lives::Harm;
 use network::Flight;
 
@@ -30,6 +31,7 @@ use super::words::{Names, slots, text, value, values};
 use crate::check::Wrong;
 use crate::check::agreement::Agreement;
 use crate::check::durability;
+use crate::check::sessions::Tables;
 use crate::check::wire::Wire;
 use crate::disk::Storage;
 
@@ -77,8 +79,9 @@ pub struct Stage {
     carries_heartbeats: bool,
     observer: Agreement,
     wire: Wire,
+    tables: Tables,
     asked: BTreeMap<Ticket, (u8, Request)>,
-    sequences: BTreeMap<u8, u64>,
+    clients: BTreeMap<u8, Client>,
     rng: Rng,
     telling: Telling,
     /// What is only counted while time passes.
@@ -122,6 +125,7 @@ impl Stage {
             names: Names::new(&configuration),
             observer: Agreement::new(configuration.clone()),
             wire: Wire::default(),
+            tables: Tables::default(),
             limits,
             announce,
             now: Instant(0),
@@ -131,7 +135,7 @@ impl Stage {
             holds: Vec::new(),
             carries_heartbeats: false,
             asked: BTreeMap::new(),
-            sequences: BTreeMap::new(),
+            clients: BTreeMap::new(),
             rng,
             telling: Telling::Everything,
             counts: BTreeMap::new(),
@@ -208,6 +212,7 @@ impl Stage {
         let learned = node.replica().read(before, usize::MAX);
         self.observer.learned(id, before, &learned).map_err(Trouble::Wrong)?;
         applied_once(self.names.node(id), node.machine()).map_err(Trouble::Wrong)?;
+        self.tables.applied(id, node).map_err(Trouble::Wrong)?;
         host.looked = end;
         let what = format!(": learns {} = {}", slots(before, end), values(&learned));
         self.tell(id, what, Telling::Outcomes);
@@ -332,8 +337,8 @@ impl Host {
 fn applied_once(who: &str, history: &History) -> Result<(), Wrong> {
     let mut seen = BTreeSet::new();
     for entry in history.entries() {
-        let Request { client, sequence, .. } = &entry.request;
-        if !seen.insert((*client, *sequence)) {
+        let (session, sequence) = entry.name();
+        if !seen.insert((session, sequence)) {
             let what = format!("{who} applies {} #{sequence} twice", text(&entry.request));
             return Err(Wrong { promise: "once", what });
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use node::Request;
+use node::{Kind, Request};
 use paxos::{Ballot, Configuration, Event, Incarnation, Message, NodeId, Page, Record, Run, Slot};
 use paxos::{Roles, Value};
 
@@ -236,9 +236,15 @@ pub fn value(value: &Value) -> String {
     }
 }
 
-/// A client's value.
+/// A client's value, or what is done about a session: the story's client opens it, and then it has
+/// a name.
 pub fn text(request: &Request) -> String {
-    String::from_utf8_lossy(request.value()).into_owned()
+    match request.kind() {
+        Kind::Append { .. } => String::from_utf8_lossy(request.value()).into_owned(),
+        Kind::Open { nonce, .. } => format!("open(c{})", nonce.0[0]),
+        Kind::KeepAlive { session } => format!("keep(s{session})"),
+        Kind::Close { session } => format!("close(s{session})"),
+    }
 }
 
 fn below(chosen: Slot) -> String {
