@@ -1,7 +1,7 @@
 //! One stream for all appends of a client: opened, filled, lost, opened elsewhere.
 //!
-//! One task owns the stream and the [`Window`]; callers meet it only at a queue and at their
-//! answers. It does not decide what is sent (`window`) nor to whom (`endpoints`).
+//! One task owns the stream, the [`Session`] and the [`Window`]; callers meet it only at a queue and
+//! at their answers. It does not decide what is sent (`session`, `window`) nor to whom (`endpoints`).
 //!
 //! A stream is given up when it breaks, when its node does not lead, when an outcome was lost from
 //! the node's sight, or when nothing is answered for a while. `Busy` alone keeps the stream: only
@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
-use prost::bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,6 +22,7 @@ use crate::endpoints::Endpoints;
 use crate::proto::append_response::Outcome;
 use crate::proto::log_client::LogClient;
 use crate::proto::{AppendRequest, AppendResponse};
+use crate::session::Session;
 use crate::window::{Call, Window};
 
 /// Requests that wait between this task and the connection. The window bounds those in flight;
@@ -44,7 +44,7 @@ enum Ending {
 type Verdict = Option<Ending>;
 
 pub(crate) struct Appender {
-    client: Bytes,
+    session: Session,
     calls: mpsc::UnboundedReceiver<Call>,
     /// Some handle is left that may still call.
     is_open: bool,
@@ -60,13 +60,13 @@ pub(crate) struct Appender {
 impl Appender {
     /// `calls` needs no bound of its own: each call holds a place in the window.
     pub(crate) fn new(
-        client: Bytes,
+        session: Session,
         calls: mpsc::UnboundedReceiver<Call>,
         endpoints: Endpoints,
         silence_max: Duration,
     ) -> Appender {
         Appender {
-            client,
+            session,
             calls,
             is_open: true,
             window: Window::new(),
@@ -77,7 +77,8 @@ impl Appender {
         }
     }
 
-    /// Runs until every handle is gone and every append is answered or given up.
+    /// Runs until every handle is gone, every append is answered or given up, and the session is
+    /// closed if that works at once.
     pub(crate) async fn run(mut self) {
         while self.has_work().await {
             let address = self.endpoints.current().to_owned();
@@ -91,7 +92,11 @@ impl Appender {
             let Ending::Lost { reason, leader } = ending else {
                 return;
             };
+            if self.session.is_closing() {
+                return;
+            }
             self.window.on_stream_lost();
+            self.session.on_stream_lost(Instant::now());
             self.trouble = reason;
             let pause = match leader {
                 Some(leader) => self.endpoints.on_hint(&leader),
@@ -106,9 +111,13 @@ impl Appender {
     /// Waits for something to send. False when nothing will ever be.
     async fn has_work(&mut self) -> bool {
         while self.window.is_empty() {
-            match self.calls.recv().await {
-                Some(call) => self.window.on_call(call),
-                None => return false,
+            if !self.is_open {
+                return self.session.close();
+            }
+            tokio::select! {
+                biased;
+                call = self.calls.recv() => self.on_call(call),
+                () = wake_at(self.session.keep_alive_at()) => return true,
             }
         }
         true
@@ -139,11 +148,14 @@ impl Appender {
         let mut resume_at: Option<Instant> = None;
         let mut heard_at = Instant::now();
         loop {
-            if !self.is_open && self.window.is_empty() {
+            if !self.is_open && self.window.is_empty() && !self.session.close() {
                 return Ending::Finished;
             }
-            let silent_at = self.window.awaits_answer().then(|| heard_at + self.silence_max);
-            let wake = [self.window.deadline(), resume_at, silent_at].into_iter().flatten().min();
+            let silent_at = self.awaits_answer().then(|| heard_at + self.silence_max);
+            // What is overdue waits for room, not for time.
+            let keep_alive_at = self.session.keep_alive_at().filter(|at| *at > Instant::now());
+            let wake = [self.window.deadline(), resume_at, silent_at, keep_alive_at];
+            let wake = wake.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 opened = &mut opening, if answers.is_none() => match opened {
@@ -170,13 +182,13 @@ impl Appender {
                         self.window.on_call(call);
                     }
                 }
-                permit = requests.reserve(), if self.window.has_unsent() && resume_at.is_none() => {
+                permit = requests.reserve(), if self.has_unsent() && resume_at.is_none() => {
                     let Ok(permit) = permit else {
                         // The connection dropped its end; the answers' side says why.
                         let reason = "the stream was closed".into();
                         return Ending::Lost { reason, leader: None };
                     };
-                    if !self.window.awaits_answer() {
+                    if !self.awaits_answer() {
                         heard_at = Instant::now();
                     }
                     if let Some(request) = self.next_request() {
@@ -190,7 +202,7 @@ impl Appender {
                         resume_at = None;
                     }
                     self.expire();
-                    if silent_at.is_some_and(|at| at <= now) && self.window.awaits_answer() {
+                    if silent_at.is_some_and(|at| at <= now) && self.awaits_answer() {
                         return Ending::Lost { reason: "no answer".into(), leader: None };
                     }
                 }
@@ -200,7 +212,7 @@ impl Appender {
 
     /// Sends what the queue takes without waiting.
     fn fill(&mut self, requests: &mpsc::Sender<AppendRequest>) {
-        while self.window.has_unsent()
+        while self.has_unsent()
             && let Ok(permit) = requests.try_reserve()
         {
             if let Some(request) = self.next_request() {
@@ -209,13 +221,31 @@ impl Appender {
         }
     }
 
+    /// Whether an answer is due on the present stream.
+    fn awaits_answer(&self) -> bool {
+        self.window.awaits_answer() || self.session.awaits_answer()
+    }
+
+    /// Whether something can be sent: values only under a session.
+    fn has_unsent(&self) -> bool {
+        let has_values = self.window.has_unsent();
+        (has_values && self.session.is_open()) || self.session.is_due(Instant::now(), has_values)
+    }
+
+    /// What concerns the session goes first.
     fn next_request(&mut self) -> Option<AppendRequest> {
+        if self.session.is_due(Instant::now(), self.window.has_unsent()) {
+            let (session, about) = self.session.next_to_send();
+            return Some(AppendRequest { session, about: Some(about), ..AppendRequest::default() });
+        }
+        let session = self.session.id().filter(|_| self.session.is_open())?;
         let outgoing = self.window.next_to_send()?;
         Some(AppendRequest {
-            client: self.client.clone(),
+            session,
             sequence: outgoing.sequence,
             first_unanswered: outgoing.first_unanswered,
             value: outgoing.value,
+            about: None,
         })
     }
 
@@ -224,8 +254,33 @@ impl Appender {
         match answer.outcome {
             Some(Outcome::Done(done)) => {
                 self.on_progress();
-                self.window.on_done(sequence, done.slot);
+                self.session.on_used(Instant::now());
+                let session = self.session.id().unwrap_or_default();
+                self.window.on_done(session, sequence, done.slot);
                 None
+            }
+            Some(Outcome::Opened(opened)) => {
+                self.on_progress();
+                self.session.on_opened(opened.session, Instant::now());
+                None
+            }
+            Some(Outcome::Kept(_)) => {
+                self.on_progress();
+                self.session.on_kept(Instant::now());
+                None
+            }
+            Some(Outcome::Closed(_)) => {
+                self.session.on_gone();
+                None
+            }
+            Some(Outcome::Expired(expired)) => {
+                self.on_progress();
+                self.session.on_gone();
+                self.window.on_session_gone(sequence, &expired.reason);
+                None
+            }
+            Some(Outcome::Refused(refused)) if sequence == 0 => {
+                Some(Ending::Lost { reason: refused.reason, leader: None })
             }
             Some(Outcome::Refused(refused)) => {
                 self.on_progress();
@@ -234,7 +289,7 @@ impl Appender {
             }
             Some(Outcome::Busy(busy)) => {
                 self.trouble = busy.reason;
-                self.window.on_declined(sequence);
+                self.on_declined(sequence);
                 // One pause for all that a full node declines at once.
                 if resume_at.is_none() {
                     *resume_at = Some(Instant::now() + self.endpoints.pause());
@@ -242,7 +297,7 @@ impl Appender {
                 None
             }
             Some(Outcome::NotLeading(not_leading)) => {
-                self.window.on_declined(sequence);
+                self.on_declined(sequence);
                 let leader = not_leading.leader.map(|leader| leader.address);
                 let leader = leader.filter(|address| !address.is_empty());
                 let reason = format!("{} does not lead", self.endpoints.current());
@@ -256,6 +311,16 @@ impl Appender {
                 let reason = "an answer of a kind that this client does not know".into();
                 Some(Ending::Lost { reason, leader: None })
             }
+        }
+    }
+
+    /// Number zero is what was asked about the session.
+    fn on_declined(&mut self, sequence: u64) {
+        if sequence == 0 {
+            self.session.on_declined();
+            self.window.on_session_declined();
+        } else {
+            self.window.on_declined(sequence);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a user calls: append, read, tail, status, and faults on purpose.
 //!
-//! A [`Client`] is a handle; clones share one window, one number sequence and one stream. Reads
+//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads
 //! and node calls open connections of their own, because they are addressed to other nodes and
 //! must not wait behind a burst of appends.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::Stream;
 use tonic::transport::Channel;
@@ -25,6 +25,7 @@ use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, RecoverRequest, StatusRequest,
     StatusResponse,
 };
+use crate::session::Session;
 use crate::window::Call;
 
 /// How a client behaves. `..Options::new(endpoints)` fills in the rest.
@@ -37,27 +38,39 @@ pub struct Options {
     pub timeout: Duration,
     /// Appends that may be unanswered at once, from 1 to [`Options::WINDOW_MAX`]. More wait.
     pub window: usize,
-    /// 16 bytes that no other client uses. `None` draws them. A new process must not repeat an
-    /// old one's id: its numbers start at 1 again and would be taken for repeats.
-    pub client: Option<[u8; 16]>,
+    /// A session of which nothing was heard for so long expires, in the cluster's time, which
+    /// stands still while nobody leads. From [`Options::LIFETIME_MIN`] to
+    /// [`Options::LIFETIME_MAX`]. A client that lives and reaches the cluster keeps its session
+    /// alive; this is how long it may be cut off, suspended or stopped in a debugger.
+    pub lifetime: Duration,
 }
 
 impl Options {
     /// The largest window.
     pub const WINDOW_MAX: usize = 1 << 16;
 
-    /// These endpoints, 10 s, a window of 1024, an id of its own.
+    /// The shortest lifetime of a session.
+    pub const LIFETIME_MIN: Duration = Duration::from_secs(1);
+
+    /// The longest lifetime of a session.
+    pub const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    /// These endpoints, 10 s, a window of 1024, a session that lives for an hour.
     pub fn new(endpoints: Vec<String>) -> Options {
-        Options { endpoints, timeout: Duration::from_secs(10), window: 1024, client: None }
+        let (timeout, lifetime) = (Duration::from_secs(10), Duration::from_secs(3600));
+        Options { endpoints, timeout, window: 1024, lifetime }
     }
 }
 
 /// Where a value stands in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Appended {
-    /// Its slot.
+    /// Its slot. Also its fencing token: slots only grow, so whoever guards a resource and remembers
+    /// the highest slot that it has acted on can turn away an effect that comes too late.
     pub slot: u64,
-    /// Its number within this client.
+    /// The client's session: the slot in which it was opened.
+    pub session: u64,
+    /// Its number within the session.
     pub sequence: u64,
 }
 
@@ -69,7 +82,8 @@ pub struct Client {
     window_max: usize,
     endpoints: Endpoints,
     timeout: Duration,
-    id: [u8; 16],
+    /// Ends with the task that appends.
+    ended: watch::Receiver<()>,
 }
 
 impl Client {
@@ -78,7 +92,7 @@ impl Client {
     /// # Panics
     /// Outside of a tokio runtime with timers and I/O.
     pub fn new(options: Options) -> Result<Client, OptionsError> {
-        let Options { endpoints, timeout, window, client } = options;
+        let Options { endpoints, timeout, window, lifetime } = options;
         if endpoints.is_empty() {
             return Err(OptionsError::NoEndpoint);
         }
@@ -88,29 +102,44 @@ impl Client {
         if !(1..=Options::WINDOW_MAX).contains(&window) {
             return Err(OptionsError::BadWindow { window, max: Options::WINDOW_MAX });
         }
+        let (min, max) = (Options::LIFETIME_MIN, Options::LIFETIME_MAX);
+        if !(min..=max).contains(&lifetime) {
+            return Err(OptionsError::BadLifetime { lifetime, min, max });
+        }
         let no_randomness =
             |error: getrandom::Error| OptionsError::NoRandomness { reason: error.to_string() };
-        let mut id = client.unwrap_or_default();
-        if client.is_none() {
-            getrandom::fill(&mut id).map_err(no_randomness)?;
-        }
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(no_randomness)?;
         let endpoints = Endpoints::new(endpoints, getrandom::u64().map_err(no_randomness)?);
         let (calls, receiver) = mpsc::unbounded_channel();
         // A quarter: time enough for a slow decision, and for three more nodes to be asked.
         let silence_max = timeout / 4;
-        let id_bytes = Bytes::copy_from_slice(&id);
-        let appender = Appender::new(id_bytes, receiver, endpoints.clone(), silence_max);
-        tokio::spawn(appender.run());
+        let session = Session::new(Bytes::copy_from_slice(&nonce), lifetime);
+        let appender = Appender::new(session, receiver, endpoints.clone(), silence_max);
+        let (running, ended) = watch::channel(());
+        tokio::spawn(async move {
+            appender.run().await;
+            drop(running);
+        });
         let places = Arc::new(Semaphore::new(window));
-        Ok(Client { calls, window: places, window_max: window, endpoints, timeout, id })
+        Ok(Client { calls, window: places, window_max: window, endpoints, timeout, ended })
     }
 
-    /// The id that this client's values carry in the history.
-    pub fn id(&self) -> [u8; 16] {
-        self.id
+    /// Gives this handle back. If it is the last one, waits until everything is answered and the
+    /// session is closed, as far as that works within the time-out; a session that was not closed
+    /// expires. Dropping the last handle closes the session as well, if the runtime goes on for
+    /// long enough.
+    pub async fn close(self) {
+        let Client { calls, mut ended, timeout, .. } = self;
+        drop(calls);
+        // Nothing is ever sent: the channel ends with the task.
+        let ended = tokio::time::timeout(timeout, ended.changed()).await;
+        drop(ended);
     }
 
     /// Appends a value: it is applied at most once, and the answer is its slot.
+    ///
+    /// The first append opens the client's session; nothing else is sent before it is open.
     ///
     /// Waits while the window is full. Numbers are given in the order in which the window lets
     /// appends in, which is the order of the first polls. Appends that are unanswered at the same

@@ -34,6 +34,16 @@ pub enum AppendError {
         /// The node's words.
         reason: String,
     },
+    /// The client's session is gone: nothing was heard of it for its lifetime, or it had to make
+    /// room for others. Nothing of it is applied any more, and this client appends nothing more: a
+    /// new one starts anew, and only the caller can know what of the old may be asked for again.
+    #[error("the session has expired: {reason}")]
+    SessionExpired {
+        /// The node's words.
+        reason: String,
+        /// What is known of this value. Unknown: it may stand in the history from before.
+        outcome: Outcome,
+    },
     /// Until the time ran out, everyone who was asked declined before proposing the value, or
     /// this client's window stayed full so that nobody could be asked.
     #[error("not proposed within {after:?}: {reason}")]
@@ -69,6 +79,7 @@ impl AppendError {
     pub fn outcome(&self) -> Outcome {
         match self {
             AppendError::Unknown { .. } | AppendError::Closed => Outcome::Unknown,
+            AppendError::SessionExpired { outcome, .. } => *outcome,
             AppendError::Refused { .. }
             | AppendError::NotProposed { .. }
             | AppendError::Unreachable { .. }
@@ -147,8 +158,19 @@ pub enum OptionsError {
         /// [`crate::Options::WINDOW_MAX`].
         max: usize,
     },
-    /// The system gave no random bytes for the client's id.
-    #[error("no randomness for a client id: {reason}")]
+    /// A session's lifetime must be from [`crate::Options::LIFETIME_MIN`] to
+    /// [`crate::Options::LIFETIME_MAX`].
+    #[error("a lifetime of {lifetime:?} is not within {min:?} to {max:?}")]
+    BadLifetime {
+        /// As it was given.
+        lifetime: Duration,
+        /// [`crate::Options::LIFETIME_MIN`].
+        min: Duration,
+        /// [`crate::Options::LIFETIME_MAX`].
+        max: Duration,
+    },
+    /// The system gave no random bytes for the session's nonce.
+    #[error("no randomness for a session: {reason}")]
     NoRandomness {
         /// The system's words.
         reason: String,

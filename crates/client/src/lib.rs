@@ -1,8 +1,9 @@
 //! The client API as protocol buffers ([`proto`]), and a [`Client`] that knows what it does not
 //! know.
 //!
-//! A value is appended at most once: each has a number, and a number is sent again, never drawn
-//! again, while its answer is outstanding. What is left is the honest third answer besides "done"
+//! A value is appended at most once: each has a number in the client's session, and a number is sent
+//! again, never drawn again, while its answer is outstanding. The session is opened through the
+//! history before anything else is sent; when it expires the client says so and appends no more. What is left is the honest third answer besides "done"
 //! and "not applied": [`Outcome::Unknown`]. A time-out after a node may have proposed the value
 //! says just that.
 //!
@@ -12,6 +13,7 @@
 //! |---|---|
 //! | `client` | what a user calls |
 //! | `window` | which appends are unanswered, what is known of each, what is sent next; pure |
+//! | `session` | what is asked about the client's session, and when; pure |
 //! | `appender` | one stream for all appends: opened, filled, lost, opened elsewhere |
 //! | `endpoints` | which node is asked next, and after which pause |
 //! | `follow` | reading the history, and following it across broken streams |
@@ -27,6 +29,7 @@ mod endpoints;
 mod error;
 mod follow;
 pub mod proto;
+mod session;
 mod window;
 
 pub use client::{Appended, Client, Options};

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::client::Appended;
-use crate::error::AppendError;
+use crate::error::{AppendError, Outcome};
 
 /// An append as its caller handed it over.
 #[derive(Debug)]
@@ -65,6 +65,8 @@ pub(crate) struct Window {
     unsent: BTreeSet<u64>,
     /// No unanswered request has an earlier deadline.
     deadline: Option<Instant>,
+    /// The session is gone, and why: nothing is sent any more.
+    gone: Option<String>,
 }
 
 impl Window {
@@ -74,6 +76,7 @@ impl Window {
             unanswered: BTreeMap::new(),
             unsent: BTreeSet::new(),
             deadline: None,
+            gone: None,
         }
     }
 
@@ -106,6 +109,7 @@ impl Window {
         self.deadline = Some(self.deadline.map_or(call.deadline, |d| d.min(call.deadline)));
         self.unanswered.insert(sequence, Request { call, knowledge: Knowledge::NeverSent });
         self.unsent.insert(sequence);
+        self.answer_unsent_of_gone();
     }
 
     /// The smallest unsent request, which from now on counts as seen by a node.
@@ -117,12 +121,32 @@ impl Window {
         Some(Outgoing { sequence, first_unanswered, value: request.call.value.clone() })
     }
 
-    pub(crate) fn on_done(&mut self, sequence: u64, slot: u64) {
-        self.answer(sequence, Ok(Appended { slot, sequence }));
+    pub(crate) fn on_done(&mut self, session: u64, sequence: u64, slot: u64) {
+        self.answer(sequence, Ok(Appended { slot, session, sequence }));
     }
 
     pub(crate) fn on_refused(&mut self, sequence: u64, reason: String) {
         self.answer(sequence, Err(AppendError::Refused { reason }));
+    }
+
+    /// A node says that the session is gone. If it says so of a number, that copy did nothing;
+    /// earlier ones may have. What else is under way has an answer of its own to come.
+    pub(crate) fn on_session_gone(&mut self, sequence: u64, reason: &str) {
+        self.gone.get_or_insert_with(|| reason.to_owned());
+        if self.unanswered.contains_key(&sequence) {
+            self.unsent.insert(sequence);
+        }
+        self.answer_unsent_of_gone();
+    }
+
+    /// A node declined to open the session: nothing that waits for it was proposed.
+    pub(crate) fn on_session_declined(&mut self) {
+        for sequence in &self.unsent {
+            let request = self.unanswered.get_mut(sequence).expect("unsent is unanswered");
+            if request.knowledge == Knowledge::NeverSent {
+                request.knowledge = Knowledge::Declined;
+            }
+        }
     }
 
     /// A node did not propose it: it may be sent again.
@@ -133,6 +157,7 @@ impl Window {
         {
             request.knowledge = Knowledge::Declined;
         }
+        self.answer_unsent_of_gone();
     }
 
     /// No answer will come on this stream any more: everything unanswered is sent again.
@@ -141,6 +166,20 @@ impl Window {
             if self.unsent.insert(sequence) {
                 request.knowledge = Knowledge::Doubtful;
             }
+        }
+        self.answer_unsent_of_gone();
+    }
+
+    /// Under a session that is gone nothing is sent again, so what is known now is all there is.
+    fn answer_unsent_of_gone(&mut self) {
+        while let Some(reason) = self.gone.clone()
+            && let Some(&sequence) = self.unsent.first()
+        {
+            let outcome = match self.unanswered[&sequence].knowledge {
+                Knowledge::NeverSent | Knowledge::Declined => Outcome::NotApplied,
+                Knowledge::Doubtful => Outcome::Unknown,
+            };
+            self.answer(sequence, Err(AppendError::SessionExpired { reason, outcome }));
         }
     }
 
@@ -213,11 +252,11 @@ mod tests {
         let (mut window, now) = (Window::new(), Instant::now());
         let _answers: Vec<_> = (0..3).map(|_| call(&mut window, now, 10)).collect();
         assert_eq!(sent(&mut window), [(1, 1), (2, 1), (3, 1)]);
-        window.on_done(2, 20);
+        window.on_done(0, 2, 20);
         assert_eq!(window.first_unanswered(), 1);
-        window.on_done(1, 21);
+        window.on_done(0, 1, 21);
         assert_eq!(window.first_unanswered(), 3);
-        window.on_done(3, 22);
+        window.on_done(0, 3, 22);
         assert_eq!(window.first_unanswered(), 4);
     }
 
@@ -226,7 +265,7 @@ mod tests {
         let (mut window, now) = (Window::new(), Instant::now());
         let _answers: Vec<_> = (0..4).map(|_| call(&mut window, now, 10)).collect();
         sent(&mut window);
-        window.on_done(2, 0);
+        window.on_done(0, 2, 0);
         window.on_stream_lost();
         assert_eq!(sent(&mut window), [(1, 1), (3, 1), (4, 1)]);
     }
@@ -269,12 +308,54 @@ mod tests {
         assert_eq!(window.deadline(), None);
     }
 
+    /// What is known when the session is gone, by what happened before.
+    #[test]
+    fn a_session_that_is_gone_leaves_what_was_lost_from_sight_unknown() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let mut answers: Vec<_> = (0..5).map(|_| call(&mut window, now, 10)).collect();
+        for _ in 1..=3 {
+            window.next_to_send();
+        }
+        window.on_stream_lost();
+        for _ in 1..=4 {
+            window.next_to_send();
+        }
+        window.on_declined(2);
+        window.on_session_gone(4, "old");
+        let mut outcome = |n: usize| match answers[n - 1].try_recv() {
+            Ok(Err(AppendError::SessionExpired { outcome, .. })) => Some(outcome),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        };
+        assert_eq!(outcome(4), Some(Outcome::NotApplied), "its only copy was refused");
+        assert_eq!(outcome(5), Some(Outcome::NotApplied), "it was never sent");
+        assert_eq!(outcome(2), Some(Outcome::Unknown), "an earlier copy was lost from sight");
+        assert_eq!((outcome(1), outcome(3)), (None, None), "their answers are to come");
+        window.on_session_gone(1, "old");
+        window.on_stream_lost();
+        assert_eq!((outcome(1), outcome(3)), (Some(Outcome::Unknown), Some(Outcome::Unknown)));
+        let mut late = call(&mut window, now, 10);
+        let error = late.try_recv().unwrap().unwrap_err();
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+        assert!(window.is_empty() && !window.has_unsent());
+    }
+
+    #[test]
+    fn who_waits_for_a_session_that_nobody_opens_was_not_proposed() {
+        let (mut window, now) = (Window::new(), Instant::now());
+        let mut answer = call(&mut window, now, 10);
+        window.on_session_declined();
+        window.expire(now + Duration::from_millis(10), "", &BTreeSet::new());
+        let error = answer.try_recv().unwrap().unwrap_err();
+        assert!(matches!(error, AppendError::NotProposed { .. }), "{error}");
+    }
+
     #[test]
     fn an_answer_to_nothing_changes_nothing() {
         let (mut window, now) = (Window::new(), Instant::now());
         let _answer = call(&mut window, now, 10);
         sent(&mut window);
-        window.on_done(9, 1);
+        window.on_done(0, 9, 1);
         window.on_declined(9);
         assert!(!window.has_unsent());
         assert!(window.awaits_answer());

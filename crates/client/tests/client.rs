@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use client::proto::append_request::About;
 use client::{AppendError, Appended, CallError, Client, Options, OptionsError, Outcome};
-use fake::{Act, Fake, busy, done, not_leading};
+use fake::{Act, Fake, SESSION, busy, done, expired, not_leading};
 use tokio_stream::StreamExt;
 
 fn client(nodes: &[&Fake], timeout_ms: u64, window: usize) -> Client {
@@ -48,7 +49,7 @@ async fn a_thousand_appends_share_one_stream_in_order() {
     let answers = burst(&client, 1000).await;
     println!("1000 appends in {:?}", started.elapsed());
     for (n, answer) in (2..).zip(answers) {
-        assert_eq!(answer.unwrap(), Appended { slot: n + 100, sequence: n });
+        assert_eq!(answer.unwrap(), Appended { slot: n + 100, session: SESSION, sequence: n });
     }
     let seen = node.seen();
     assert!(seen.iter().map(|(sequence, _)| *sequence).eq(1..=1001));
@@ -74,7 +75,7 @@ async fn a_redirect_is_followed_even_out_of_the_list() {
 async fn a_broken_stream_sends_the_same_numbers_elsewhere() {
     // Answers 1 to 10, swallows 11 to 19, breaks at 20.
     let first = Fake::start(|request| match request.sequence {
-        1..=10 => done(request.sequence),
+        0..=10 => done(request.sequence),
         20 => Act::BreakStream,
         _ => Act::Silence,
     })
@@ -83,7 +84,7 @@ async fn a_broken_stream_sends_the_same_numbers_elsewhere() {
     let client = client(&[&first, &second], 10_000, 64);
     let answers = burst(&client, 40).await;
     for (sequence, answer) in (1..).zip(answers) {
-        assert_eq!(answer.unwrap(), Appended { slot: sequence, sequence });
+        assert_eq!(answer.unwrap(), Appended { slot: sequence, session: SESSION, sequence });
     }
     let again = second.seen();
     assert!(again.iter().map(|(sequence, _)| *sequence).eq(11..=40), "{again:?}");
@@ -101,7 +102,14 @@ async fn a_busy_node_is_asked_again_under_the_same_number() {
     .await;
     let client = client(&[&node], 10_000, 8);
     assert_eq!(client.append("v").await.unwrap().sequence, 1);
-    assert_eq!(node.seen(), [(1, 1); 4]);
+    assert_eq!(
+        (node.abouts().len(), node.seen()),
+        (4, vec![(1, 1)]),
+        "the session is opened first"
+    );
+    asked.store(0, Ordering::Relaxed);
+    assert_eq!(client.append("w").await.unwrap().sequence, 2);
+    assert_eq!(node.seen()[1..], [(2, 2); 4]);
 }
 
 #[tokio::test]
@@ -141,7 +149,11 @@ async fn everyone_declining_is_not_applied() {
 
 #[tokio::test]
 async fn a_full_window_holds_back() {
-    let node = Fake::start(|_| Act::Silence).await;
+    let node = Fake::start(|request| match request.sequence {
+        0 => done(0),
+        _ => Act::Silence,
+    })
+    .await;
     let client = client(&[&node], 10_000, 3);
     let in_flight = tokio::spawn({
         let client = client.clone();
@@ -167,6 +179,88 @@ async fn a_dropped_call_is_appended_all_the_same() {
     }
     assert_eq!(client.append("w").await.unwrap().sequence, 2);
     assert!(node.seen().iter().map(|(sequence, _)| *sequence).eq(1..=2));
+}
+
+/// A client whose session lives for a second.
+fn short_lived(node: &Fake) -> Client {
+    let lifetime = Options::LIFETIME_MIN;
+    let timeout = Duration::from_secs(10);
+    Client::new(Options { lifetime, timeout, ..Options::new(vec![node.address.clone()]) }).unwrap()
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_session_is_open_and_a_retry_repeats_the_nonce() {
+    let first = Fake::start(|_| Act::BreakStream).await;
+    let second = Fake::start(|request| done(request.sequence)).await;
+    let client = client(&[&first, &second], 10_000, 8);
+    for answer in burst(&client, 5).await {
+        answer.unwrap();
+    }
+    assert_eq!(first.seen(), []);
+    let (lost, opened) = (first.abouts(), second.abouts());
+    let [About::Open(lost), ..] = &lost[..] else { panic!("{lost:?}") };
+    let [About::Open(opened)] = &opened[..] else { panic!("{opened:?}") };
+    assert_eq!(lost, opened);
+    assert_eq!(opened.nonce.len(), 16);
+    assert_eq!(opened.lifetime_us, 3_600_000_000);
+}
+
+#[tokio::test]
+async fn an_idle_session_is_kept_alive_and_closed_with_the_last_handle() {
+    let node = Fake::start(|request| done(request.sequence)).await;
+    let client = short_lived(&node);
+    client.append("v").await.unwrap();
+    while node.abouts().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let abouts = node.abouts();
+    assert!(matches!(abouts[1..], [About::KeepAlive(_), About::KeepAlive(_)]), "{abouts:?}");
+    let other = client.clone();
+    drop(client);
+    other.append("w").await.unwrap();
+    other.close().await;
+    let abouts = node.abouts();
+    assert!(matches!(abouts.last(), Some(About::Close(_))), "{abouts:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_appended_has_nothing_to_close() {
+    let node = Fake::start(|request| done(request.sequence)).await;
+    client(&[&node], 10_000, 8).close().await;
+    assert_eq!(node.abouts(), []);
+}
+
+#[tokio::test]
+async fn an_expired_session_is_told_and_never_replaced() {
+    let node = Fake::start(|request| match request.sequence {
+        0 | 1 => done(request.sequence),
+        _ => expired(),
+    })
+    .await;
+    let client = client(&[&node], 10_000, 8);
+    client.append("v").await.unwrap();
+    for _ in 0..3 {
+        let error = client.append("w").await.unwrap_err();
+        assert!(matches!(error, AppendError::SessionExpired { .. }), "{error}");
+        assert_eq!(error.outcome(), Outcome::NotApplied, "the only copy was refused");
+    }
+    assert_eq!(node.seen(), [(1, 1), (2, 2)], "nothing is sent under it any more");
+    client.close().await;
+    assert_eq!(node.abouts().len(), 1, "nor is another one opened, nor this one closed");
+}
+
+#[tokio::test]
+async fn a_value_that_was_lost_from_sight_before_its_session_expired_is_unknown() {
+    let first = Fake::start(|request| match request.sequence {
+        0 => done(0),
+        _ => Act::BreakStream,
+    })
+    .await;
+    let second = Fake::start(|_| expired()).await;
+    let client = client(&[&first, &second], 10_000, 8);
+    let error = client.append("v").await.unwrap_err();
+    assert!(matches!(error, AppendError::SessionExpired { .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
 }
 
 #[tokio::test]
@@ -221,4 +315,7 @@ async fn options_are_checked() {
     assert_eq!(check(vec![], 1), OptionsError::NoEndpoint);
     assert!(matches!(check(vec!["x".into()], 1), OptionsError::BadEndpoint { .. }));
     assert!(matches!(check(vec!["x:1".into()], 0), OptionsError::BadWindow { window: 0, .. }));
+    let lifetime = Options::LIFETIME_MAX + Duration::from_secs(1);
+    let options = Options { lifetime, ..Options::new(vec!["x:1".into()]) };
+    assert!(matches!(Client::new(options).unwrap_err(), OptionsError::BadLifetime { .. }));
 }

@@ -238,7 +238,7 @@ async fn take(
         let answer = match asked::append(&message) {
             Err(why) => Answer::Malformed(why),
             Ok(request) => {
-                let to = ReplyTo { replies: replies.clone() };
+                let to = ReplyTo { replies: replies.clone(), sequence };
                 match api.inbox.offer(Job::Append(request, to)) {
                     Ok(()) => continue,
                     Err(_) => Answer::Node(Reply::Busy),

@@ -114,7 +114,7 @@ impl Driver {
             match job {
                 Job::Message { from, bytes } => self.message(from, &bytes, effects),
                 Job::Append(request, to) => {
-                    let ticket = waiting.register(request.sequence, to);
+                    let ticket = waiting.register(to);
                     appends.push(Append { ticket, request });
                 }
                 Job::Read(read) => self.read(read),
@@ -233,21 +233,21 @@ impl Driver {
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    by_ticket: HashMap<Ticket, (u64, ReplyTo)>,
+    by_ticket: HashMap<Ticket, ReplyTo>,
 }
 
 impl Waiting {
-    fn register(&mut self, sequence: u64, to: ReplyTo) -> Ticket {
+    fn register(&mut self, to: ReplyTo) -> Ticket {
         self.next += 1;
         let ticket = Ticket(self.next);
-        self.by_ticket.insert(ticket, (sequence, to));
+        self.by_ticket.insert(ticket, to);
         ticket
     }
 
     fn answer(&mut self, ticket: Ticket, reply: node::Reply<()>) {
-        if let Some((sequence, to)) = self.by_ticket.remove(&ticket) {
+        if let Some(ReplyTo { replies, sequence }) = self.by_ticket.remove(&ticket) {
             // If the client is gone, so is its wish to know.
-            let gone = to.replies.send(Replied { sequence, answer: Answer::Node(reply) });
+            let gone = replies.send(Replied { sequence, answer: Answer::Node(reply) });
             drop(gone);
         }
     }

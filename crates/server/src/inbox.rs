@@ -38,17 +38,19 @@ pub enum Job {
     Stop,
 }
 
-/// Where answers of one client's stream go. The stream's window bounds how many are under way.
+/// Where the answer goes: a client's stream. The stream's window bounds how many are under way.
 #[derive(Clone, Debug)]
 pub struct ReplyTo {
     /// The stream.
     pub replies: mpsc::UnboundedSender<Replied>,
+    /// What pairs the answer with its question there.
+    pub sequence: u64,
 }
 
 /// An answer to one request.
 #[derive(Debug)]
 pub struct Replied {
-    /// Which request of the client.
+    /// Which request of the session; zero for what concerns the session itself.
     pub sequence: u64,
     /// What became of it.
     pub answer: Answer,

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use client::proto::append_request::About;
 use client::proto::append_response::Outcome;
 use client::proto::log_server::{Log, LogServer};
 use client::proto::{
-    AppendRequest, AppendResponse, Busy, Done, Entry, Leader, NotLeading, ReadRequest,
-    ReadResponse, TailRequest,
+    AppendRequest, AppendResponse, Busy, Closed, Done, Entry, Expired, Kept, Leader, NotLeading,
+    Opened, ReadRequest, ReadResponse, TailRequest,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,6 +24,23 @@ pub(crate) enum Act {
 
 pub(crate) fn done(slot: u64) -> Act {
     Act::Answer(Outcome::Done(Done { slot }))
+}
+
+/// The name of every session that is opened here.
+pub(crate) const SESSION: u64 = 7;
+
+/// The same in the words of what was asked.
+fn worded(outcome: Outcome, request: &AppendRequest) -> Outcome {
+    match (outcome, &request.about) {
+        (Outcome::Done(_), Some(About::Open(_))) => Outcome::Opened(Opened { session: SESSION }),
+        (Outcome::Done(Done { slot }), Some(About::KeepAlive(_))) => Outcome::Kept(Kept { slot }),
+        (Outcome::Done(Done { slot }), Some(About::Close(_))) => Outcome::Closed(Closed { slot }),
+        (outcome, _) => outcome,
+    }
+}
+
+pub(crate) fn expired() -> Act {
+    Act::Answer(Outcome::Expired(Expired { reason: "long ago".into() }))
 }
 
 pub(crate) fn busy() -> Act {
@@ -62,9 +80,16 @@ impl Fake {
         fake
     }
 
-    /// (sequence, `first_unanswered`) of every request so far, in order.
+    /// (sequence, `first_unanswered`) of every value so far, in order.
     pub(crate) fn seen(&self) -> Vec<(u64, u64)> {
-        self.seen.lock().unwrap().iter().map(|r| (r.sequence, r.first_unanswered)).collect()
+        let seen = self.seen.lock().unwrap();
+        let values = seen.iter().filter(|request| request.about.is_none());
+        values.map(|request| (request.sequence, request.first_unanswered)).collect()
+    }
+
+    /// What was asked about sessions so far, in order.
+    pub(crate) fn abouts(&self) -> Vec<About> {
+        self.seen.lock().unwrap().iter().filter_map(|request| request.about.clone()).collect()
     }
 
     /// The slots from which a tail was asked for.
@@ -94,6 +119,10 @@ impl Log for Fake {
             while let Ok(Some(request)) = requests.message().await {
                 let act = (fake.script.lock().unwrap())(&request);
                 let sequence = request.sequence;
+                let act = match act {
+                    Act::Answer(outcome) => Act::Answer(worded(outcome, &request)),
+                    other => other,
+                };
                 fake.seen.lock().unwrap().push(request);
                 let answer = match act {
                     Act::Answer(outcome) => Ok(AppendResponse { sequence, outcome: Some(outcome) }),

@@ -16,6 +16,11 @@ pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
         Answer::Node(Reply::Done { slot, output: () }) => {
             Outcome::Done(proto::Done { slot: slot.0 })
         }
+        Answer::Node(Reply::Opened { session }) => {
+            Outcome::Opened(proto::Opened { session: session.0 })
+        }
+        Answer::Node(Reply::Kept { slot }) => Outcome::Kept(proto::Kept { slot: slot.0 }),
+        Answer::Node(Reply::Closed { slot }) => Outcome::Closed(proto::Closed { slot: slot.0 }),
         Answer::Node(Reply::NotLeading { leader }) => {
             Outcome::NotLeading(proto::NotLeading { leader: hint(config, leader) })
         }
@@ -29,14 +34,16 @@ pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
             };
             Outcome::Unknown(proto::Unknown { reason })
         }
-        Answer::Node(Reply::Refused(why)) => refused(
-            match why {
-                Refused::Answered => "this sequence is answered already",
-                Refused::Window => "too far ahead of the first unanswered sequence",
-                Refused::Expired => "this client was forgotten; too many others have come since",
-            }
-            .into(),
-        ),
+        Answer::Node(Reply::Refused(Refused::Answered)) => {
+            refused("this sequence is answered already".into())
+        }
+        Answer::Node(Reply::Refused(Refused::Window)) => {
+            refused("too far ahead of the first unanswered sequence".into())
+        }
+        Answer::Node(Reply::Refused(Refused::Expired)) => {
+            let reason = "not used for its lifetime, closed, or dropped to make room".into();
+            Outcome::Expired(proto::Expired { reason })
+        }
         Answer::Node(Reply::TooLarge { bytes_max }) => {
             refused(format!("larger than {bytes_max} bytes"))
         }
@@ -45,11 +52,10 @@ pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
 }
 
 pub(super) fn entries(entries: &[Entry]) -> ReadResponse {
-    let entry = |entry: &Entry| proto::Entry {
-        slot: entry.slot.0,
-        value: entry.request.value().to_vec().into(),
-        client: entry.request.client.0.to_vec().into(),
-        sequence: entry.request.sequence,
+    let entry = |entry: &Entry| {
+        let (session, sequence) = entry.name();
+        let value = entry.request.value().to_vec().into();
+        proto::Entry { slot: entry.slot.0, value, session: session.0, sequence }
     };
     ReadResponse { entries: entries.iter().map(entry).collect() }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use client::proto::append_request::About;
 use client::proto::{AppendRequest, NetworkRequest, ReadRequest};
-use node::{ClientId, Request};
+use node::{Nonce, Request};
 use paxos::{NodeId, Slot};
 use tonic::Status;
 
@@ -23,12 +24,23 @@ pub struct Range {
     pub limit: u64,
 }
 
-/// A value to append. The error is for the client to read.
+/// A value to append, or something about a session. The error is for the client to read.
 pub fn append(message: &AppendRequest) -> Result<Request, String> {
-    let client = <[u8; 16]>::try_from(&message.client[..])
-        .map_err(|_| format!("a client id has 16 bytes, not {}", message.client.len()))?;
-    Request::new(ClientId(client), message.sequence, message.first_unanswered, &message.value)
-        .map_err(|error| error.to_string())
+    let session = Slot(message.session);
+    Ok(match &message.about {
+        None => {
+            let (sequence, first) = (message.sequence, message.first_unanswered);
+            Request::append(session, sequence, first, &message.value)
+                .map_err(|error| error.to_string())?
+        }
+        Some(About::Open(open)) => {
+            let nonce = <[u8; 16]>::try_from(&open.nonce[..])
+                .map_err(|_| format!("a nonce has 16 bytes, not {}", open.nonce.len()))?;
+            Request::open(Nonce(nonce), open.lifetime_us)
+        }
+        Some(About::KeepAlive(_)) => Request::keep_alive(session),
+        Some(About::Close(_)) => Request::close(session),
+    })
 }
 
 /// Entries to read; zeros stand for no bound.
