@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use client::proto::{AppendRequest, NetworkRequest, ReadRequest};
-use node::{ClientId, Request};
+use client::proto::append_request::About;
+use client::proto::{AppendRequest, NetworkRequest, Open, ReadRequest};
+use node::{Nonce, Request};
 use paxos::wire::{encode_message, encode_record};
 use paxos::{
     Ballot, ClusterId, Configuration, Digest, DiskId, Incarnation, Instant, Mark, Member, Message,
@@ -36,7 +37,16 @@ fn main() {
         encode_record(&configuration, record, &mut bytes);
         write("record", at, &bytes);
     }
-    write("request", 0, request().command());
+    let requests = [
+        request(),
+        Request::open(Nonce([9; 16]), 3_600_000_000),
+        Request::keep_alive(Slot(1)),
+        Request::close(Slot(1)),
+    ];
+    for (at, request) in requests.iter().enumerate() {
+        write("request", at, request.command());
+    }
+    write("sessions", 0, &sessions());
     write("config", 0, config().to_toml().as_bytes());
     write("config", 1, b"1500us");
     for (at, call) in calls().iter().enumerate() {
@@ -91,7 +101,17 @@ fn run(first: u64) -> Run {
 }
 
 fn request() -> Request {
-    Request::new(ClientId([9; 16]), 7, 3, b"value").unwrap()
+    Request::append(Slot(1), 7, 3, b"value").unwrap()
+}
+
+/// A session that was opened in slot 1, and its only answer, in slot 3.
+fn sessions() -> Vec<u8> {
+    let numbers = |numbers: &[u64]| -> Vec<u8> {
+        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    };
+    let head = [&[1], &numbers(&[5])[..], &1u32.to_le_bytes()].concat();
+    let session = [numbers(&[1, 3_600_000_000, 3, 5, 3]), 1u32.to_le_bytes().to_vec()].concat();
+    [head, session, numbers(&[4, 3])].concat()
 }
 
 /// One of each kind.
@@ -130,15 +150,18 @@ fn messages() -> [Message; 21] {
     ]
 }
 
-/// In the order in which the target tells them apart.
-fn calls() -> [Vec<u8>; 3] {
-    let request = request();
+/// In the order in which the target tells them apart, and the first kind once more.
+fn calls() -> [Vec<u8>; 4] {
     let append = AppendRequest {
-        client: request.client.0.to_vec().into(),
-        sequence: request.sequence,
-        first_unanswered: request.first_unanswered,
-        value: request.value().to_vec().into(),
+        sequence: 7,
+        first_unanswered: 3,
+        value: b"value".to_vec().into(),
+        session: 1,
+        about: None,
     };
+    let nonce = vec![9; 16].into();
+    let about = Some(About::Open(Open { nonce, lifetime_us: 3_600_000_000 }));
+    let open = AppendRequest { about, ..AppendRequest::default() };
     let read = ReadRequest { first_slot: 3, end_slot: 1 << 62, limit: 10 };
     let network = NetworkRequest {
         loss_ppm: 100_000,
@@ -150,7 +173,8 @@ fn calls() -> [Vec<u8>; 3] {
         cut_from: vec![3],
         seed: 7,
     };
-    [append.encode_to_vec(), read.encode_to_vec(), network.encode_to_vec()]
+    let (append, open) = (append.encode_to_vec(), open.encode_to_vec());
+    [append, read.encode_to_vec(), network.encode_to_vec(), open]
 }
 
 fn config() -> Config {

@@ -20,6 +20,7 @@ mod message;
 mod node;
 mod record;
 mod request;
+mod sessions;
 
 /// One reader of bytes.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them, by name.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "api", run: api::run },
     Target { name: "config", run: config::run },
     Target { name: "damage", run: damage::run },
@@ -41,4 +42,5 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "node", run: node::run },
     Target { name: "record", run: record::run },
     Target { name: "request", run: request::run },
+    Target { name: "sessions", run: sessions::run },
 ];

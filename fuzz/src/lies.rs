@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use node::{ClientId, Request};
+use node::{Nonce, Request};
 use paxos::wire::{decode_record, encode_record};
 use paxos::{
     Ballot, Configuration, Digest, Incarnation, Instant, Mark, Message, NodeId, Page, Record, Run,
@@ -162,16 +162,25 @@ fn values(cursor: &mut Cursor<'_>) -> Values {
     (0..count).map(value).collect::<Vec<Value>>().into()
 }
 
-/// Few clients and numbers, so that they meet again.
+/// Few sessions and numbers, so that they meet again.
 pub(crate) fn request(cursor: &mut Cursor<'_>) -> Request {
-    let client = ClientId([cursor.byte() % 3; 16]);
+    let session = Slot(u64::from(cursor.byte() % 8));
+    match cursor.below(8) {
+        0 => Request::open(Nonce([cursor.byte() % 3; 16]), cursor.u64() >> (cursor.byte() % 64)),
+        1 => Request::keep_alive(session),
+        2 => Request::close(session),
+        _ => append(cursor, session),
+    }
+}
+
+fn append(cursor: &mut Cursor<'_>, session: Slot) -> Request {
     let sequence = match cursor.byte() {
         255 => u64::MAX - u64::from(cursor.byte() % 2),
         small => 1 + u64::from(small % 8),
     };
     let ahead = u64::from(cursor.byte()).min(sequence - 1);
     let value = vec![cursor.byte(); cursor.below(90)];
-    let request = Request::new(client, sequence, sequence - ahead, &value);
+    let request = Request::append(session, sequence, sequence - ahead, &value);
     request.expect("the numbers are in order")
 }
 

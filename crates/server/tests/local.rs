@@ -124,7 +124,8 @@ async fn a_leader_dies_in_the_midst_and_comes_back_on_a_bad_network() {
         let one = history(&local, 1, until).await;
         let two = history(&local, 2, until).await;
         assert_eq!(one, two);
-        assert_eq!(one.iter().filter(|entry| entry.client[..] == client.id()).count(), 600);
+        let session = one.iter().find(|entry| entry.slot == slots[0]).expect("it is there").session;
+        assert_eq!(one.iter().filter(|entry| entry.session == session).count(), 600);
         assert_eq!(local.stop().await, BTreeMap::new());
     }
 }

@@ -67,6 +67,15 @@ impl From<AppendError> for CliError {
             AppendError::Unreachable { .. } => unreachable(message),
             AppendError::TooLarge { .. } => CliError::new("too_large", Exit::Usage, message),
             AppendError::Refused { .. } => CliError::new("refused", Exit::Failed, message),
+            AppendError::SessionExpired { outcome: client::Outcome::NotApplied, .. } => {
+                CliError::new("session_expired", Exit::Failed, message)
+                    .hint("the value was not appended; a new run starts a new session")
+            }
+            AppendError::SessionExpired { .. } => {
+                CliError::new("session_expired", Exit::TimedOut, message)
+                    .outcome_unknown()
+                    .hint("the value may be in the history or not: `synod log read` tells")
+            }
             _ => CliError::new("stopped", Exit::TimedOut, message).outcome_unknown(),
         }
     }
@@ -108,6 +117,19 @@ mod tests {
             AppendError::Unknown { reason: "silence".into(), after: Duration::from_secs(5) }.into();
         assert_eq!((error.code, error.exit), ("timeout", Exit::TimedOut));
         assert_eq!(error.outcome, Outcome::Unknown);
+    }
+
+    #[test]
+    fn an_expired_session_leaves_unknown_what_was_lost_from_sight() {
+        let expired = |outcome| {
+            let error: CliError =
+                AppendError::SessionExpired { reason: "old".into(), outcome }.into();
+            (error.code, error.exit, error.outcome)
+        };
+        let not_applied = expired(client::Outcome::NotApplied);
+        assert_eq!(not_applied, ("session_expired", Exit::Failed, Outcome::NotDone));
+        let unknown = expired(client::Outcome::Unknown);
+        assert_eq!(unknown, ("session_expired", Exit::TimedOut, Outcome::Unknown));
     }
 
     #[test]

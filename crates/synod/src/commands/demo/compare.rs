@@ -25,11 +25,10 @@ pub(crate) struct Compared {
     pub(crate) digest: String,
 }
 
-/// Compares `values`, as proposed by the client `id` under the sequences 1, 2, 3 and so on in any
-/// order, with what each learner knows.
+/// Compares `values`, as proposed by one client under the sequences 1, 2, 3 and so on in any order,
+/// with what each learner knows. Which session is the client's, the first answer tells.
 pub(crate) fn compare(
     values: &[Bytes],
-    id: [u8; 16],
     answers: &[Result<Appended, AppendError>],
     histories: &BTreeMap<NodeId, Vec<Entry>>,
 ) -> Compared {
@@ -37,9 +36,9 @@ pub(crate) fn compare(
     let mut conflicts = 0;
     let mut repeated = 0;
     for history in histories.values() {
-        let mut times: BTreeMap<(&[u8], u64), u64> = BTreeMap::new();
+        let mut times: BTreeMap<(u64, u64), u64> = BTreeMap::new();
         for entry in history {
-            *times.entry((&entry.client[..], entry.sequence)).or_default() += 1;
+            *times.entry((entry.session, entry.sequence)).or_default() += 1;
             let known = by_slot.entry(entry.slot).or_insert(entry);
             conflicts += u64::from(*known != entry);
         }
@@ -50,7 +49,8 @@ pub(crate) fn compare(
         *left.entry(&value[..]).or_default() += 1;
     }
     let mut chosen = 0;
-    for entry in by_slot.values().filter(|entry| entry.client[..] == id) {
+    let session = answers.iter().flatten().next().map(|appended| appended.session);
+    for entry in by_slot.values().filter(|entry| Some(entry.session) == session) {
         if let Some(count) = left.get_mut(&entry.value[..]).filter(|count| **count > 0) {
             *count -= 1;
             chosen += 1;
@@ -87,17 +87,17 @@ fn digest(history: &[Entry]) -> String {
 mod tests {
     use super::*;
 
-    const ID: [u8; 16] = [7; 16];
+    const SESSION: u64 = 1;
 
     fn entry(slot: u64, sequence: u64, value: &'static str) -> Entry {
-        Entry { slot, value: value.into(), client: ID.to_vec().into(), sequence }
+        Entry { slot, value: value.into(), session: SESSION, sequence }
     }
 
     fn judge(histories: [Vec<Entry>; 2]) -> Compared {
-        let answers =
-            [Ok(Appended { slot: 4, sequence: 1 }), Ok(Appended { slot: 5, sequence: 2 })];
+        let done = |slot, sequence| Ok(Appended { slot, session: SESSION, sequence });
+        let answers = [done(4, 1), done(5, 2)];
         let histories = (1..).map(NodeId).zip(histories).collect();
-        compare(&["a".into(), "b".into()], ID, &answers, &histories)
+        compare(&["a".into(), "b".into()], &answers, &histories)
     }
 
     fn good() -> Vec<Entry> {

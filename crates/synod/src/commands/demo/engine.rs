@@ -120,7 +120,7 @@ async fn show(
     }
 
     let histories = histories(&cluster.local, &burst.answers).await?;
-    let compared = compare(&values, client.id(), &burst.answers, &histories);
+    let compared = compare(&values, &burst.answers, &histories);
     let learners = histories.len() as u64;
     let event = StoryEvent::Compared { learners, values: compared.chosen };
     story.tell(origin.elapsed(), event);

@@ -80,7 +80,10 @@ pub(super) fn run(args: AppendArgs, output: &Output) -> Result<Exit, CliError> {
             }
             is_open &= told.failure.is_none();
         }
-        told.end()
+        // All is told before the session is closed, which may take its time.
+        let exit = told.end();
+        connection.client.close().await;
+        exit
     })
 }
 

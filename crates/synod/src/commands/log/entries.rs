@@ -14,7 +14,7 @@ pub(super) async fn print(
     mut entries: impl Stream<Item = Result<Entry, CallError>> + Unpin,
     output: &Output,
 ) -> Result<Exit, CliError> {
-    let columns = [("slot", 8), ("value", 40), ("client", 32), ("sequence", 0)];
+    let columns = [("slot", 8), ("value", 40), ("session", 8), ("sequence", 0)];
     let mut rows = output.stream(Shape::rows(schema, "entries", columns))?;
     let stop = stop_signal();
     tokio::pin!(stop);
@@ -33,11 +33,10 @@ pub(super) async fn print(
 }
 
 fn row(entry: Entry) -> [Value; 4] {
-    let client: Vec<String> = entry.client.iter().map(|byte| format!("{byte:02x}")).collect();
     [
         Value::Id(entry.slot),
         Value::Bytes(entry.value.into()),
-        Value::Text(client.concat()),
+        Value::Id(entry.session),
         Value::Id(entry.sequence),
     ]
 }
