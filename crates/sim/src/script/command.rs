@@ -19,7 +19,7 @@
 //!   crash A1 | crash A1 keeping its write | restart A1 | restart L1 with lower bits
 //!   stall A1 | resume A1 | break A1         nothing gets durable; the next sync fails
 //!   damage A1 lost | swapped | rot 2        the disk of a node that is down; 2 counts its writes
-//!   show | show histories | show network
+//!   show | show histories | show sessions | show network
 //!   quiet COMMAND                  without output; the watchers look on all the same
 //! ```
 
@@ -60,6 +60,7 @@ pub enum Command {
     Damage(NodeId, Harm),
     Show,
     ShowHistories,
+    ShowSessions,
     ShowNetwork,
 }
 
@@ -150,6 +151,7 @@ impl Command {
             }
             ["show"] => Command::Show,
             ["show", "histories"] => Command::ShowHistories,
+            ["show", "sessions"] => Command::ShowSessions,
             ["show", "network"] => Command::ShowNetwork,
             [verb, ..] => return Err(format!("`{verb}` is no command")),
             [] => return Err("a command is missing".into()),
@@ -190,6 +192,7 @@ impl Command {
             Command::Damage(node, harm) => stage.damage(node, harm)?,
             Command::Show => stage.show(),
             Command::ShowHistories => stage.show_histories(),
+            Command::ShowSessions => stage.show_sessions(),
             Command::ShowNetwork => stage.show_network(),
         }
         Ok(())

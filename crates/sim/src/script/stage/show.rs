@@ -31,6 +31,19 @@ impl Stage {
         self.say_table(&rows);
     }
 
+    /// How many sessions each node knows of, and its reading of the log's time.
+    pub fn show_sessions(&mut self) {
+        let mut rows = Vec::new();
+        for id in self.configuration.learners() {
+            let Some(node) = &self.hosts[&id].node else { continue };
+            let (count, time_us) = (node.sessions().count(), node.sessions().time_us());
+            let sessions = if count == 1 { "session" } else { "sessions" };
+            let known = format!("{count} {sessions} at {} ms", time_us / 1000);
+            rows.push(vec![self.names.node(id).to_owned(), known]);
+        }
+        self.say_table(&rows);
+    }
+
     /// What is in flight, in the order of sending.
     pub fn show_network(&mut self) {
         if self.flying.is_empty() {
