@@ -323,3 +323,11 @@ fn each_answer_says_what_is_known() {
         assert_eq!(reply.outcome(), outcome, "{reply:?}");
     }
 }
+
+#[test]
+fn a_node_that_does_not_lead_counts_no_time() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.node.log_clock.start(0, alone.now);
+    alone.step(Input::Tick);
+    assert_eq!(alone.node.log_clock, LogClock::default(), "it led, and leads no more");
+}
