@@ -13,7 +13,7 @@ use crate::cursor::Cursor;
 use crate::memory_disk::MemoryDisk;
 
 pub(crate) const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
-pub(crate) const SMALL: Options = Options { segment_bytes: 4 * SECTOR_BYTES };
+pub(crate) const SMALL: Options = Options { segment_bytes: 5 * SECTOR_BYTES };
 
 const CRC32C: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 const FILES_MAX: usize = 8;
@@ -30,9 +30,9 @@ pub(crate) fn run(bytes: &[u8]) {
     drop(open(disk));
 }
 
-/// Opens what is there: its first frame's sequence, and all frames. However it is read, the answer
+/// Opens what is there: where it starts and ends, and all frames. However it is read, the answer
 /// is the same; and a journal that opens goes on, and opens again with what it had and was given.
-pub(crate) fn open(mut disk: MemoryDisk) -> Result<(usize, Vec<Vec<u8>>), OpenError> {
+pub(crate) fn open(mut disk: MemoryDisk) -> Result<Kept, OpenError> {
     let mut inspected = Vec::new();
     let verdict = inspect(&mut disk, IDENTITY, |sequence, frame| {
         inspected.push((sequence, frame.to_vec()));
@@ -50,10 +50,10 @@ pub(crate) fn open(mut disk: MemoryDisk) -> Result<(usize, Vec<Vec<u8>>), OpenEr
     assert_eq!(recovered.frames, opened.len() as u64);
     let mut sequence = recovered.first;
     for (at, _) in &opened {
-        assert_eq!(*at, sequence, "frames follow each other");
-        sequence = sequence.next();
+        assert!(*at >= sequence, "frames follow each other");
+        sequence = at.next();
     }
-    assert_eq!(recovered.next, sequence);
+    assert!(recovered.next >= sequence);
     let mut journal = journal.expect("the verdict was the same");
     if journal.disk_mut().files.contains_key(&SegmentNumber(u64::MAX)) {
         // Nothing follows the last number; the journal says so when it is full.
@@ -67,9 +67,13 @@ pub(crate) fn open(mut disk: MemoryDisk) -> Result<(usize, Vec<Vec<u8>>), OpenEr
     Ok(kept(&recovered, opened))
 }
 
-fn kept(recovered: &Recovered, opened: Vec<(Sequence, Vec<u8>)>) -> (usize, Vec<Vec<u8>>) {
-    let first = usize::try_from(recovered.first.0).unwrap_or(usize::MAX);
-    (first, opened.into_iter().map(|(_, frame)| frame).collect())
+/// Where a journal starts and ends, and its frames with their sequences.
+type Kept = (usize, usize, Vec<(u64, Vec<u8>)>);
+
+fn kept(recovered: &Recovered, opened: Vec<(Sequence, Vec<u8>)>) -> Kept {
+    let [first, next] = [recovered.first, recovered.next]
+        .map(|sequence| usize::try_from(sequence.0).unwrap_or(usize::MAX));
+    (first, next, opened.into_iter().map(|(at, frame)| (at.0, frame)).collect())
 }
 
 type Opened = (Result<Journal<MemoryDisk>, OpenError>, Vec<(Sequence, Vec<u8>)>);
@@ -97,9 +101,11 @@ fn file(cursor: &mut Cursor<'_>, number: SegmentNumber) -> Vec<u8> {
                 put(&mut file, offset, cursor.take(count));
             }
             1 => put(&mut file, 0, &header(cursor, number)),
-            _ => {
+            // A frame, of the caller or of the journal itself.
+            kind => {
                 let offset = (cursor.below(SECTORS_MAX) * SECTOR_BYTES) + cursor.below(64) * 8;
-                let frame = frame(cursor, number, offset);
+                let cuts = kind == 3 && cursor.is_odd();
+                let frame = frame(cursor, number, offset, cuts);
                 put(&mut file, offset, &frame);
             }
         }
@@ -125,7 +131,7 @@ fn header(cursor: &mut Cursor<'_>, number: SegmentNumber) -> Vec<u8> {
     bytes
 }
 
-fn frame(cursor: &mut Cursor<'_>, number: SegmentNumber, offset: usize) -> Vec<u8> {
+fn frame(cursor: &mut Cursor<'_>, number: SegmentNumber, offset: usize, cuts: bool) -> Vec<u8> {
     let seal = |bytes: &[u8]| {
         let mut digest = CRC32C.digest();
         digest.update(&identity(false));
@@ -134,9 +140,11 @@ fn frame(cursor: &mut Cursor<'_>, number: SegmentNumber, offset: usize) -> Vec<u
         digest.update(bytes);
         digest.finalize()
     };
-    let count = cursor.byte() % 32;
-    let payload = cursor.take(count.into());
+    let count = if cuts { 8 } else { cursor.byte() % 32 };
+    let taken = if cuts { sequence(cursor).to_le_bytes().to_vec() } else { Vec::new() };
+    let payload = if cuts { &taken } else { cursor.take(count.into()) };
     let claimed = if cursor.below(8) == 7 { cursor.u32() } else { count.into() };
+    let claimed = claimed | u32::from(cuts) << 31;
     let mut covered = seal(payload).to_le_bytes().to_vec();
     covered.extend(claimed.to_le_bytes());
     covered.extend(sequence(cursor).to_le_bytes());

@@ -7,7 +7,7 @@
 //!  offset  size
 //!       0     4  header checksum   crc32c(identity, segment number, offset, bytes 4..28)
 //!       4     4  payload checksum  crc32c(identity, segment number, offset, payload)
-//!       8     4  payload length in bytes, at most FRAME_BYTES_MAX
+//!       8     4  payload length in bytes, at most FRAME_BYTES_MAX; the highest bit: kind
 //!      12     8  sequence
 //!      20     8  synced_before     every frame below it was durable when this one was encoded
 //!      28     n  payload, then zeros up to a multiple of 8
@@ -32,6 +32,18 @@ use crate::segment::Identity;
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
 
 pub(crate) const HEADER_BYTES: usize = 28;
+
+/// In the length field: the frame is the journal's own. No length comes near it.
+const CUT_MARK: u32 = 1 << 31;
+
+/// Whose frame it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The caller's: shown to whoever reads the journal.
+    Payload,
+    /// The journal's own: from here on it may start at the sequence that this frame holds.
+    Cut,
+}
 
 /// Frames start at multiples of this, so that a search for them need not try every byte.
 pub(crate) const ALIGNMENT: usize = 8;
@@ -88,6 +100,7 @@ impl fmt::Debug for Seal {
 /// A header that has validated. Its payload may still be torn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub(crate) kind: Kind,
     pub(crate) sequence: Sequence,
     pub(crate) synced_before: Sequence,
     pub(crate) length: usize,
@@ -102,7 +115,7 @@ impl Header {
 }
 
 /// How much of a segment a frame with this payload takes.
-pub(crate) fn frame_bytes(payload_bytes: usize) -> usize {
+pub(crate) const fn frame_bytes(payload_bytes: usize) -> usize {
     (HEADER_BYTES + payload_bytes).next_multiple_of(ALIGNMENT)
 }
 
@@ -110,8 +123,7 @@ pub(crate) fn frame_bytes(payload_bytes: usize) -> usize {
 pub(crate) fn encode(
     seal: &Seal,
     offset: usize,
-    sequence: Sequence,
-    synced_before: Sequence,
+    (kind, sequence, synced_before): (Kind, Sequence, Sequence),
     payload: &[u8],
     out: &mut Vec<u8>,
 ) {
@@ -121,7 +133,8 @@ pub(crate) fn encode(
     let length = u32::try_from(payload.len()).expect("FRAME_BYTES_MAX fits 32 bits");
     let mut header = [0; HEADER_BYTES];
     header[4..8].copy_from_slice(&seal.checksum(offset, payload).to_le_bytes());
-    header[8..12].copy_from_slice(&length.to_le_bytes());
+    let mark = if kind == Kind::Cut { CUT_MARK } else { 0 };
+    header[8..12].copy_from_slice(&(mark | length).to_le_bytes());
     header[12..20].copy_from_slice(&sequence.0.to_le_bytes());
     header[20..28].copy_from_slice(&synced_before.0.to_le_bytes());
     let checksum = seal.checksum(offset, &header[4..]);
@@ -142,10 +155,12 @@ pub(crate) fn header_at(
     from: Sequence,
 ) -> Option<Header> {
     let bytes: &[u8; HEADER_BYTES] = segment.get(offset..)?.first_chunk()?;
+    let length = read_u32(bytes, 8);
     let header = Header {
+        kind: if length & CUT_MARK == 0 { Kind::Payload } else { Kind::Cut },
         sequence: Sequence(read_u64(bytes, 12)),
         synced_before: Sequence(read_u64(bytes, 20)),
-        length: read_u32(bytes, 8) as usize,
+        length: (length & !CUT_MARK) as usize,
         payload_checksum: read_u32(bytes, 4),
     };
     // Most of a segment is zeros, and zeros are no frame: as one, they would be the journal's first
@@ -159,18 +174,33 @@ pub(crate) fn header_at(
     (is_plausible && is_sealed()).then_some(header)
 }
 
-/// The payload of the frame at offset, if that frame is whole and has exactly this sequence.
-pub(crate) fn payload_at<'a>(
+/// The payload behind a header that was found at offset, if it is whole.
+pub(crate) fn payload_of<'a>(
+    header: &Header,
+    seal: &Seal,
+    segment: &'a [u8],
+    offset: usize,
+) -> Option<&'a [u8]> {
+    let payload = &segment[offset + HEADER_BYTES..][..header.length];
+    (seal.checksum(offset, payload) == header.payload_checksum).then_some(payload)
+}
+
+/// The frame at offset, if it is whole and has exactly this sequence.
+pub(crate) fn frame_at<'a>(
     seal: &Seal,
     segment: &'a [u8],
     offset: usize,
     sequence: Sequence,
-) -> Option<&'a [u8]> {
+) -> Option<(Kind, &'a [u8])> {
     let header = header_at(seal, segment, offset, sequence)?;
-    let payload = &segment[offset + HEADER_BYTES..][..header.length];
-    let is_whole =
-        header.sequence == sequence && seal.checksum(offset, payload) == header.payload_checksum;
-    is_whole.then_some(payload)
+    let payload = payload_of(&header, seal, segment, offset)?;
+    (header.sequence == sequence).then_some((header.kind, payload))
+}
+
+/// What a frame of kind [`Kind::Cut`] says: where the journal may start. Never above itself.
+pub(crate) fn cut_of(sequence: Sequence, payload: &[u8]) -> Option<Sequence> {
+    let first = Sequence(u64::from_le_bytes(payload.try_into().ok()?));
+    (first <= sequence).then_some(first)
 }
 
 fn read_u32(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
@@ -195,7 +225,7 @@ mod tests {
     #[test]
     fn a_frame_is_these_bytes() {
         let mut out = Vec::new();
-        encode(&seal(1), 4096, Sequence(5), Sequence(3), b"synod", &mut out);
+        encode(&seal(1), 4096, (Kind::Payload, Sequence(5), Sequence(3)), b"synod", &mut out);
         #[rustfmt::skip]
         let golden = [
             0xde, 0xe1, 0x02, 0x9b, 0x3e, 0x94, 0xab, 0x53,
@@ -206,6 +236,29 @@ mod tests {
             0, 0, 0, 0, 0, 0, 0,
         ];
         assert_eq!(out, golden, "{out:02x?}");
+    }
+
+    #[test]
+    fn a_cut_is_these_bytes() {
+        let mut out = Vec::new();
+        let first = Sequence(4).0.to_le_bytes();
+        encode(&seal(1), 4096, (Kind::Cut, Sequence(5), Sequence(3)), &first, &mut out);
+        #[rustfmt::skip]
+        let golden = [
+            0xe2, 0x21, 0xff, 0x9e, 0xc3, 0xf6, 0x5c, 0xf9,
+            8, 0, 0, 0x80,
+            5, 0, 0, 0, 0, 0, 0, 0,
+            3, 0, 0, 0, 0, 0, 0, 0,
+            4, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 0, 0,
+        ];
+        assert_eq!(out, golden, "{out:02x?}");
+        let (kind, payload) = frame_at(&seal(1), &[vec![0; 4096], out].concat(), 4096, Sequence(5))
+            .map(|(kind, payload)| (kind, payload.to_vec()))
+            .unwrap();
+        assert_eq!((kind, cut_of(Sequence(5), &payload)), (Kind::Cut, Some(Sequence(4))));
+        assert_eq!(cut_of(Sequence(3), &payload), None, "it never names a frame above itself");
+        assert_eq!(cut_of(Sequence(5), b"short"), None);
     }
 
     #[test]
@@ -224,17 +277,18 @@ mod tests {
         for length in 0..100 {
             let payload = vec![0xa5; length];
             let mut segment = vec![0; 16];
-            encode(&seal(1), 16, Sequence(2), Sequence(0), &payload, &mut segment);
+            encode(&seal(1), 16, (Kind::Payload, Sequence(2), Sequence(0)), &payload, &mut segment);
             assert_eq!(segment.len() % ALIGNMENT, 0);
-            assert_eq!(payload_at(&seal(1), &segment, 16, Sequence(2)), Some(&payload[..]));
-            assert_eq!(payload_at(&seal(1), &segment, 16, Sequence(1)), None);
+            let found = frame_at(&seal(1), &segment, 16, Sequence(2));
+            assert_eq!(found, Some((Kind::Payload, &payload[..])));
+            assert_eq!(frame_at(&seal(1), &segment, 16, Sequence(1)), None);
         }
     }
 
     #[test]
     fn a_foreign_stale_or_misdirected_frame_never_validates() {
         let mut segment = Vec::new();
-        encode(&seal(1), 0, Sequence(0), Sequence(0), b"here", &mut segment);
+        encode(&seal(1), 0, (Kind::Payload, Sequence(0), Sequence(0)), b"here", &mut segment);
         let length = segment.len();
         segment.extend_from_within(..);
         assert!(header_at(&seal(1), &segment, 0, Sequence(0)).is_some());
@@ -253,22 +307,22 @@ mod tests {
     #[test]
     fn no_flipped_bit_and_no_truncation_validates() {
         let mut frame = Vec::new();
-        encode(&seal(1), 0, Sequence(3), Sequence(3), b"twelve bytes", &mut frame);
+        encode(&seal(1), 0, (Kind::Payload, Sequence(3), Sequence(3)), b"twelve bytes", &mut frame);
         let used = HEADER_BYTES + 12;
         for bit in 0..used * 8 {
             let mut flipped = frame.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(payload_at(&seal(1), &flipped, 0, Sequence(3)), None, "bit {bit}");
+            assert_eq!(frame_at(&seal(1), &flipped, 0, Sequence(3)), None, "bit {bit}");
         }
         for length in 0..used {
-            assert_eq!(payload_at(&seal(1), &frame[..length], 0, Sequence(3)), None);
+            assert_eq!(frame_at(&seal(1), &frame[..length], 0, Sequence(3)), None);
         }
     }
 
     #[test]
     fn no_frame_ends_beyond_its_segment() {
         let mut segment = vec![0; 8];
-        encode(&seal(1), 8, Sequence(3), Sequence(3), b"payload", &mut segment);
+        encode(&seal(1), 8, (Kind::Payload, Sequence(3), Sequence(3)), b"payload", &mut segment);
         for length in 0..segment.len() {
             assert_eq!(header_at(&seal(1), &segment[..length], 8, Sequence(3)), None);
         }

@@ -21,10 +21,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::disk::{Disk, DiskError, SECTOR_BYTES, SegmentNumber};
-use crate::frame::{self, FRAME_BYTES_MAX, Seal, Sequence};
+use crate::frame::{self, FRAME_BYTES_MAX, Kind, Seal, Sequence};
 use crate::recover::{self, Live, OpenError, Recovered};
 use crate::segment::{
-    self, FIRST_SEGMENT, FIRST_SEGMENT_BYTES, FRAMES_START, Header, Identity, SCRATCH,
+    self, CUT_BYTES, FIRST_SEGMENT, FIRST_SEGMENT_BYTES, FRAMES_START, Header, Identity, SCRATCH,
 };
 
 /// How many empty segments are kept for reuse. More would only hold disk space: each is refilled
@@ -175,15 +175,10 @@ impl<D: Disk> Journal<D> {
         if payload.len() > FRAME_BYTES_MAX {
             return Err(AppendError::TooLong { bytes: payload.len() });
         }
-        let end = self.written + self.buffer.len() + frame::frame_bytes(payload.len());
-        if end > self.capacity() {
+        if self.rest(CUT_BYTES) < frame::frame_bytes(payload.len()) {
             self.guarded(|journal| journal.begin_segment(payload.len()))?;
         }
-        let sequence = self.next;
-        let offset = self.written + self.buffer.len();
-        frame::encode(&self.seal, offset, sequence, self.durable, payload, &mut self.buffer);
-        self.next = sequence.next();
-        Ok(sequence)
+        Ok(self.put(Kind::Payload, payload))
     }
 
     /// Makes every appended frame durable with one write and one sync, and returns
@@ -217,15 +212,27 @@ impl<D: Disk> Journal<D> {
 
     /// Drops whole segments whose frames all lie below `before`; the last segment always stays.
     ///
-    /// Their files become spares or are removed, the oldest first, so that a crash at any point
-    /// leaves contiguous segments. Appended frames are synced first: the segment that stays must
-    /// have its header on disk before its predecessor goes.
+    /// If there are any, a frame of the journal's own says so first, and takes a sequence. It is
+    /// synced with all that was appended: without it, what is cut would count as lost, and the
+    /// segment that stays must have its header on disk before its predecessor goes. Then their
+    /// files become spares or are removed, the oldest first, so that a crash at any point leaves
+    /// contiguous segments.
     pub fn cut(&mut self, before: Sequence) -> Result<(), DiskError> {
+        self.refuse_if_failed()?;
+        let dropped = self.live[1..].iter().take_while(|live| live.start <= before).count();
+        if dropped == 0 {
+            return Ok(());
+        }
+        let first = self.live[dropped].start;
+        let intent = first.0.to_le_bytes();
         self.guarded(|journal| {
-            journal.flush()?;
-            while journal.live.len() > 1 && journal.live[1].start <= before {
-                journal.retire_first()?;
+            if journal.rest(0) < frame::frame_bytes(intent.len()) {
+                journal.begin_segment(intent.len())?;
             }
+            journal.put(Kind::Cut, &intent);
+            journal.flush()?;
+            (0..dropped).try_for_each(|_| journal.retire_first())?;
+            assert!(journal.first() == first);
             Ok(())
         })
     }
@@ -344,13 +351,25 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
+    /// Encodes a frame that fits.
+    fn put(&mut self, kind: Kind, payload: &[u8]) -> Sequence {
+        let sequence = self.next;
+        let offset = self.written + self.buffer.len();
+        let facts = (kind, sequence, self.durable);
+        frame::encode(&self.seal, offset, facts, payload, &mut self.buffer);
+        self.next = sequence.next();
+        sequence
+    }
+
     fn last(&self) -> &Live {
         self.live.last().expect("live is never empty")
     }
 
-    /// How far the last segment may be filled: whole sectors only.
-    fn capacity(&self) -> usize {
-        self.last().bytes / SECTOR_BYTES * SECTOR_BYTES
+    /// How many bytes of frames still fit into the last segment, in whole sectors, if so many are
+    /// kept free at its end.
+    fn rest(&self, kept_free: usize) -> usize {
+        let capacity = self.last().bytes / SECTOR_BYTES * SECTOR_BYTES;
+        capacity.saturating_sub(kept_free + self.written + self.buffer.len())
     }
 
     fn check(&self) {

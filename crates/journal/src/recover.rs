@@ -28,7 +28,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::disk::{Disk, DiskError, FileEntry, SECTOR_BYTES, SegmentNumber};
-use crate::frame::{self, Seal, Sequence};
+use crate::frame::{self, Kind, Seal, Sequence};
 use crate::segment::{self, FRAMES_START, Header, HeaderRead, Identity, SCRATCH};
 
 /// What opening a journal found.
@@ -36,9 +36,9 @@ use crate::segment::{self, FRAMES_START, Header, HeaderRead, Identity, SCRATCH};
 pub struct Recovered {
     /// The oldest frame that is kept; `first <= next`.
     pub first: Sequence,
-    /// The sequence of the next append: all frames from `first` to here were replayed.
+    /// The sequence of the next append.
     pub next: Sequence,
-    /// How many frames were replayed: `next - first`.
+    /// How many frames were replayed: from `first` to `next`, without the journal's own.
     pub frames: u64,
     /// The sum of their payloads.
     pub bytes: u64,
@@ -126,6 +126,11 @@ pub enum Damage {
     Oversized,
     /// The segment starts below the one before it.
     OutOfOrder,
+    /// The journal starts here, above everything that was ever cut from it.
+    Beheaded {
+        /// Where it starts.
+        start: Sequence,
+    },
 }
 
 impl From<DiskError> for OpenError {
@@ -172,6 +177,9 @@ impl fmt::Display for Damage {
             Damage::Misplaced { found } => write!(f, "the file holds segment {found}"),
             Damage::Oversized => f.write_str("the file is larger than any segment"),
             Damage::OutOfOrder => f.write_str("the segment starts below its predecessor"),
+            Damage::Beheaded { start } => {
+                write!(f, "the journal starts at {start}, which nobody has cut")
+            }
         }
     }
 }
@@ -219,8 +227,7 @@ pub(crate) fn survey<D: Disk>(
     let files = read_headers(disk, identity)?;
     // Numbers grow without gaps, so only the files after the last header can be spares.
     let live_count = files.iter().rposition(|file| file.start.is_some()).map_or(0, |at| at + 1);
-    let mut tail =
-        Tail { next: files[0].start.unwrap_or_default(), frames: 0, bytes: 0, offset: 0 };
+    let mut tail = Tail { next: files[0].start.unwrap_or_default(), ..Tail::default() };
     let first = tail.next;
     let mut live = Vec::new();
     let mut buffer = Vec::new();
@@ -258,6 +265,14 @@ pub(crate) fn survey<D: Disk>(
         live.push(Live { number: file.number, start, bytes: file.bytes });
     }
 
+    if first > tail.cut {
+        return Err(OpenError::Damaged {
+            segment: files[0].number,
+            offset: 0,
+            sequence: tail.cut,
+            why: Damage::Beheaded { start: first },
+        });
+    }
     let last = *live.last().expect("a journal without a live segment was refused above");
     let remains = judge_tail(disk, &identity, &files[live_count - 1..], &tail, buffer)?;
     let torn = (remains.frames > 0).then_some(Torn {
@@ -328,7 +343,7 @@ pub(crate) fn replay_segment<D: Disk>(
 ) -> Result<(), OpenError> {
     let file = File { number: segment.number, bytes: segment.bytes, start: Some(segment.start) };
     let buffer = read_whole(disk, &file, Vec::new())?;
-    let mut tail = Tail { next: segment.start, frames: 0, bytes: 0, offset: 0 };
+    let mut tail = Tail { next: segment.start, ..Tail::default() };
     tail.replay(&Seal::new(identity, segment.number), &buffer, Some(limit), visit);
     if tail.next == limit {
         return Ok(());
@@ -402,9 +417,11 @@ fn read_whole<D: Disk>(
 }
 
 /// How far replay has come.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tail {
     next: Sequence,
+    /// The highest cut: where the journal may start.
+    cut: Sequence,
     frames: u64,
     bytes: u64,
     /// In the segment replayed last: where the frame `next` was expected.
@@ -425,16 +442,24 @@ impl Tail {
             // Within a batch frames touch; the next batch starts at the next sector.
             let places = [self.offset, self.offset.next_multiple_of(FRAMES_START)];
             let frame = places.into_iter().find_map(|offset| {
-                Some((offset, frame::payload_at(seal, segment, offset, self.next)?))
+                Some((offset, frame::frame_at(seal, segment, offset, self.next)?))
             });
-            let Some((offset, payload)) = frame else {
+            let Some((offset, (kind, payload))) = frame else {
                 return;
             };
-            visit(self.next, payload);
+            match kind {
+                Kind::Payload => {
+                    visit(self.next, payload);
+                    self.frames += 1;
+                    self.bytes += payload.len() as u64;
+                }
+                Kind::Cut => {
+                    let cut = frame::cut_of(self.next, payload).unwrap_or_default();
+                    self.cut = self.cut.max(cut);
+                }
+            }
             self.offset = offset + frame::frame_bytes(payload.len());
             self.next = self.next.next();
-            self.frames += 1;
-            self.bytes += payload.len() as u64;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! ```text
 //!  offset  size
 //!       0     6  "SYNODJ"
-//!       6     2  format version
+//!       6     2  format version, now 2
 //!       8     8  segment number
 //!      16     8  start: the sequence of the segment's first frame
 //!      24    16  cluster id
@@ -35,19 +35,23 @@ use crate::disk::{SECTOR_BYTES, SegmentNumber};
 use crate::frame::{CRC32C, FRAME_BYTES_MAX, Sequence, frame_bytes};
 
 /// The format that this release writes, and the only one that it reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// No segment is larger, in bytes; a file that is was not made by a journal.
 ///
 /// Recovery reads a segment into memory as a whole, so this is also its bound on memory.
 pub const SEGMENT_BYTES_MAX: usize = 64 << 20;
 
-/// The smallest segment: a header and one sector of frames.
-pub const SEGMENT_BYTES_MIN: usize = 2 * SECTOR_BYTES;
+/// The smallest segment: a header, one sector of frames, and one for a cut.
+pub const SEGMENT_BYTES_MIN: usize = 3 * SECTOR_BYTES;
+
+/// The end of each segment is kept free of the caller's frames, so that a full disk can still be
+/// told of a cut, which makes room.
+pub(crate) const CUT_BYTES: usize = SECTOR_BYTES;
 
 /// The size of the segment that [`crate::Journal::format`] makes. Small: most journals of tests
 /// and trials never fill it, and `init` should not wait for zeros.
-pub(crate) const FIRST_SEGMENT_BYTES: usize = 64 << 10;
+pub(crate) const FIRST_SEGMENT_BYTES: usize = (64 << 10) + CUT_BYTES;
 
 /// Frames start after the header's sector, which is written once and never again.
 pub(crate) const FRAMES_START: usize = SECTOR_BYTES;
@@ -61,7 +65,7 @@ const MAGIC: &[u8; 6] = b"SYNODJ";
 const HEADER_BYTES: usize = 64;
 const IDENTITY_BYTES: usize = 36;
 
-const _: () = assert!(FRAMES_START + FRAME_BYTES_MAX + SECTOR_BYTES <= SEGMENT_BYTES_MAX);
+const _: () = assert!(bytes_for(FRAME_BYTES_MAX) <= SEGMENT_BYTES_MAX);
 
 /// Whose journal this is. The configuration names all three; a node whose directory says otherwise,
 /// or nothing, must not take part.
@@ -149,9 +153,9 @@ impl Header {
     }
 }
 
-/// The smallest file that holds a header and one frame with this payload.
-pub(crate) fn bytes_for(payload_bytes: usize) -> usize {
-    FRAMES_START + frame_bytes(payload_bytes).next_multiple_of(SECTOR_BYTES)
+/// The smallest file that holds a header, one frame with this payload and a cut.
+pub(crate) const fn bytes_for(payload_bytes: usize) -> usize {
+    FRAMES_START + frame_bytes(payload_bytes).next_multiple_of(SECTOR_BYTES) + CUT_BYTES
 }
 
 fn field<const N: usize>(bytes: &[u8; HEADER_BYTES], at: usize) -> [u8; N] {
@@ -173,7 +177,7 @@ mod tests {
         let sector = HEADER.to_sector();
         #[rustfmt::skip]
         let golden = [
-            b'S', b'Y', b'N', b'O', b'D', b'J', 1, 0,
+            b'S', b'Y', b'N', b'O', b'D', b'J', 2, 0,
             2, 0, 0, 0, 0, 0, 0, 0,
             2, 1, 0, 0, 0, 0, 0, 0,
             0xc1, 0xc1, 0xc1, 0xc1, 0xc1, 0xc1, 0xc1, 0xc1,
@@ -181,7 +185,7 @@ mod tests {
             7, 0, 0, 0,
             0xd1, 0xd1, 0xd1, 0xd1, 0xd1, 0xd1, 0xd1, 0xd1,
             0xd1, 0xd1, 0xd1, 0xd1, 0xd1, 0xd1, 0xd1, 0xd1,
-            0x8e, 0x50, 0x79, 0x44,
+            0x75, 0x8b, 0x4f, 0x5b,
         ];
         assert_eq!(sector[..HEADER_BYTES], golden, "{:02x?}", &sector[60..64]);
         assert!(sector[HEADER_BYTES..].iter().all(|&byte| byte == 0));
@@ -204,16 +208,15 @@ mod tests {
     #[test]
     fn another_version_is_named_only_when_its_checksum_holds() {
         let mut sector = HEADER.to_sector();
-        sector[6] = 2;
+        sector[6] = 3;
         assert_eq!(Header::read(&sector), HeaderRead::Unreadable);
         let checksum = CRC32C.checksum(&sector[..60]);
         sector[60..64].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(Header::read(&sector), HeaderRead::OtherVersion(2));
+        assert_eq!(Header::read(&sector), HeaderRead::OtherVersion(3));
     }
 
     #[test]
-    fn the_largest_frame_fits_the_largest_segment() {
-        assert!(bytes_for(FRAME_BYTES_MAX) <= SEGMENT_BYTES_MAX);
+    fn an_empty_frame_fits_the_smallest_segment() {
         assert_eq!(bytes_for(0), SEGMENT_BYTES_MIN);
     }
 }

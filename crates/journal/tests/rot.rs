@@ -8,7 +8,7 @@ use journal::{
 };
 
 const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
-const SMALL: Options = Options { segment_bytes: 4 * SECTOR_BYTES };
+const SMALL: Options = Options { segment_bytes: 5 * SECTOR_BYTES };
 const FIRST: SegmentNumber = SegmentNumber(1);
 
 /// A journal with one batch for each list of frame lengths.

@@ -9,7 +9,7 @@ use alloc::string::ToString;
 use alloc::vec;
 
 const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
-const SMALL: Options = Options { segment_bytes: 2 * SECTOR_BYTES };
+const SMALL: Options = Options { segment_bytes: 3 * SECTOR_BYTES };
 
 /// Opens a journal and returns it with the first byte of each frame.
 fn open(disk: FaultyDisk) -> (Journal<FaultyDisk>, Vec<u8>) {
@@ -33,7 +33,7 @@ fn crashed(journal: Journal<FaultyDisk>) -> FaultyDisk {
 
 /// Fills the small first segment, so that the next frame begins segment 2.
 fn fill_first_segment(journal: &mut Journal<FaultyDisk>) {
-    let room = journal.capacity() - journal.written - journal.buffer.len();
+    let room = journal.rest(CUT_BYTES);
     journal.append(&vec![b'f'; room - 64]).unwrap();
     journal.sync().unwrap();
     assert_eq!(journal.live.len(), 1);
@@ -191,10 +191,60 @@ fn a_cut_drops_whole_segments_and_keeps_two_files() {
     journal.cut(Sequence(30)).unwrap();
     assert_eq!(journal.first(), Sequence(30));
     assert_eq!(journal.spares, SPARES_MAX);
-    journal.cut(Sequence(u64::MAX)).unwrap();
-    assert_eq!((journal.first(), journal.live.len()), (Sequence(39), 1));
+    assert_eq!((journal.durable(), journal.next()), (Sequence(41), Sequence(41)));
+    journal.cut(Sequence(39)).unwrap();
+    assert_eq!((journal.first(), journal.live.len()), (Sequence(39), 2));
     let (journal, seen) = open(crashed(journal));
-    assert_eq!((seen.len(), journal.first()), (1, Sequence(39)));
+    assert_eq!((seen.len(), journal.first(), journal.next()), (1, Sequence(39), Sequence(42)));
+}
+
+#[test]
+fn a_cut_that_drops_nothing_writes_nothing() {
+    let mut journal = fresh();
+    fill_first_segment(&mut journal);
+    journal.append(&[b'x'; SECTOR_BYTES / 2]).unwrap();
+    journal.sync().unwrap();
+    let before = journal.disk.operations();
+    journal.cut(Sequence(0)).unwrap();
+    assert_eq!((journal.disk.operations(), journal.next()), (before, Sequence(2)));
+    // The frame that says so, its sync, and the first segment.
+    journal.cut(Sequence(1)).unwrap();
+    assert_eq!((journal.disk.operations() - before, journal.next()), (3, Sequence(3)));
+    journal.cut(Sequence(u64::MAX)).unwrap();
+    assert_eq!((journal.disk.operations() - before, journal.next()), (3, Sequence(3)));
+}
+
+#[test]
+fn a_cut_finds_room_at_the_end_of_a_full_segment() {
+    let mut journal = fresh();
+    fill_first_segment(&mut journal);
+    journal.append(&[b'x'; SECTOR_BYTES - frame::HEADER_BYTES]).unwrap();
+    journal.sync().unwrap();
+    assert_eq!(journal.rest(CUT_BYTES), 0);
+    journal.cut(Sequence(1)).unwrap();
+    assert_eq!((journal.live.len(), journal.rest(0)), (1, 0));
+    assert_eq!(open(crashed(journal)).1, b"x");
+}
+
+#[test]
+fn a_journal_that_starts_above_its_last_cut_is_damage() {
+    let mut journal = fresh();
+    fill_first_segment_is_left(&mut journal);
+    journal.cut(Sequence(u64::MAX - 1)).unwrap();
+    for name in [b'x', b'y', b'z'] {
+        journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
+        journal.sync().unwrap();
+    }
+    journal.cut(Sequence(journal.next().0 - 2)).unwrap();
+    assert_eq!(journal.live.len(), 2);
+    let first = journal.first();
+    let (lost, start) = (journal.live[0].number, journal.live[1].start);
+    let mut disk = journal.into_disk();
+    disk.remove(lost).unwrap();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap_err();
+    let (segment, why) = (lost.plus(1), recover::Damage::Beheaded { start });
+    assert_eq!(error, OpenError::Damaged { segment, offset: 0, sequence: first, why });
+    assert!(error.to_string().ends_with("which nobody has cut"), "{error}");
 }
 
 #[test]
@@ -265,7 +315,7 @@ fn another_formats_version_is_named_and_nothing_is_visited() {
     disk.write_at(FIRST_SEGMENT, 0, &sector).unwrap();
     let error = Journal::open(disk, IDENTITY, SMALL, |_, _| panic!("visited")).unwrap_err();
     assert_eq!(error, OpenError::Version { segment: FIRST_SEGMENT, found });
-    let text = "segment 1 has format version 2; this release reads version 1";
+    let text = "segment 1 has format version 3; this release reads version 2";
     assert_eq!(error.to_string(), text);
 }
 
@@ -304,7 +354,7 @@ fn a_segment_that_starts_below_its_predecessor_is_damage() {
 #[test]
 fn a_frame_that_fits_to_the_byte_stays_in_its_segment() {
     let mut journal = fresh();
-    let room = journal.capacity() - journal.written;
+    let room = journal.rest(CUT_BYTES);
     journal.append(&vec![b'x'; room - frame::HEADER_BYTES]).unwrap();
     assert_eq!(journal.live.len(), 1);
     journal.append(b"y").unwrap();
