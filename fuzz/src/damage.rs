@@ -1,5 +1,5 @@
-//! A journal that was really written, then damaged: what opens holds true frames, and all of them
-//! that anything undamaged vouches for; or it does not open.
+//! A journal that was really written, then damaged: what opens holds true frames, and tells of all of
+//! them that anything undamaged vouches for, be it as lost; or it does not open.
 //!
 //! What vouches, after the contract in `journal/src/recover.rs`: each write, where it is still
 //! whole, for everything that was durable when it was made.
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use journal::{Journal, SECTOR_BYTES, SegmentNumber, Sequence};
 
 use crate::cursor::Cursor;
-use crate::files::{IDENTITY, SMALL, open};
+use crate::files::{IDENTITY, SMALL, Shown, open};
 use crate::memory_disk::{MemoryDisk, Write};
 
 const LENGTHS: [usize; 8] = [0, 1, 36, 500, 2_000, 4_068, 9_000, 17_000];
@@ -36,13 +36,27 @@ pub(crate) fn run(bytes: &[u8]) {
     let floor = floor(&whole.writes, &disk.files);
     let opened = open(disk);
     assert!(opened.is_ok() || !is_whole, "an undamaged journal opens: {opened:?}");
-    let Ok((first, end, frames)) = opened else {
+    let Ok((first, end, entries)) = opened else {
         return;
     };
     assert!(end <= truth.frames.len(), "invented frames");
-    let expected: Vec<_> = (0u64..).zip(&truth.frames[..end]).skip(first).collect();
-    let expected = expected.into_iter().filter_map(|(at, frame)| Some((at, frame.clone()?)));
-    assert!(frames == expected.collect::<Vec<_>>(), "other frames");
+    let mut is_known = vec![false; end];
+    for shown in entries {
+        match shown {
+            Shown::Frame(at, frame) => {
+                let at = usize::try_from(at).expect("below the end");
+                assert!(truth.frames[at] == Some(frame), "another frame {at}");
+                is_known[at] = true;
+            }
+            Shown::Hole(from, to) => {
+                assert!(!is_whole, "an undamaged journal has no holes");
+                let [from, to] = [from, to].map(|at| usize::try_from(at).expect("below the end"));
+                is_known[from..to].fill(true);
+            }
+        }
+    }
+    let silent = |at: usize| truth.frames[at].is_some() && !is_known[at];
+    assert_eq!((truth.cut..end).find(|&at| silent(at)), None, "a frame is passed over");
     assert!(end >= floor, "frames below {floor} were vouched for, and only those below {end} came");
     if !is_whole {
         return;
@@ -139,7 +153,7 @@ fn damage(cursor: &mut Cursor<'_>, disk: &mut MemoryDisk) {
 }
 
 fn reopened(disk: MemoryDisk) -> Journal<MemoryDisk> {
-    let opened = Journal::open(disk, IDENTITY, SMALL, |_, _| {});
+    let opened = Journal::open(disk, IDENTITY, SMALL, |_| {});
     opened.expect("an undamaged journal opens").0
 }
 

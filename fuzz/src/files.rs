@@ -5,8 +5,8 @@
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 use journal::{
-    FORMAT_VERSION, Identity, Journal, OpenError, Options, Recovered, SECTOR_BYTES,
-    SEGMENT_BYTES_MAX, SegmentNumber, Sequence, inspect,
+    Entry, FORMAT_VERSION, Identity, Journal, OpenError, Options, Recovered, SECTOR_BYTES,
+    SEGMENT_BYTES_MAX, SegmentNumber, inspect,
 };
 
 use crate::cursor::Cursor;
@@ -34,9 +34,7 @@ pub(crate) fn run(bytes: &[u8]) {
 /// is the same; and a journal that opens goes on, and opens again with what it had and was given.
 pub(crate) fn open(mut disk: MemoryDisk) -> Result<Kept, OpenError> {
     let mut inspected = Vec::new();
-    let verdict = inspect(&mut disk, IDENTITY, |sequence, frame| {
-        inspected.push((sequence, frame.to_vec()));
-    });
+    let verdict = inspect(&mut disk, IDENTITY, |entry| inspected.push(shown(entry)));
     let (journal, opened) = read(disk);
     assert_eq!(journal.as_ref().map(|_| ()).map_err(Clone::clone), verdict.clone().map(|_| ()));
     assert_eq!(opened, inspected, "reading and opening see the same");
@@ -47,13 +45,23 @@ pub(crate) fn open(mut disk: MemoryDisk) -> Result<Kept, OpenError> {
             return Err(error);
         }
     };
-    assert_eq!(recovered.frames, opened.len() as u64);
-    let mut sequence = recovered.first;
-    for (at, _) in &opened {
-        assert!(*at >= sequence, "frames follow each other");
-        sequence = at.next();
+    let frames = opened.iter().filter(|shown| matches!(shown, Shown::Frame(..))).count();
+    assert_eq!(recovered.frames, frames as u64);
+    let (mut sequence, mut missing, mut was_hole) = (recovered.first.0, 0, false);
+    for shown in &opened {
+        let (from, to) = match *shown {
+            Shown::Frame(at, _) => (at, at.saturating_add(1)),
+            Shown::Hole(from, to) => (from, to),
+        };
+        assert!(from >= sequence && to > from, "entries follow each other");
+        assert!(!was_hole || from == sequence, "a frame follows a hole");
+        was_hole = matches!(shown, Shown::Hole(..));
+        missing += if was_hole { to - from } else { 0 };
+        sequence = to;
     }
-    assert!(recovered.next >= sequence);
+    assert!(!was_hole, "a frame follows a hole");
+    assert_eq!(recovered.missing, missing);
+    assert!(recovered.next.0 >= sequence);
     let mut journal = journal.expect("the verdict was the same");
     if journal.disk_mut().files.contains_key(&SegmentNumber(u64::MAX)) {
         // Nothing follows the last number; the journal says so when it is full.
@@ -63,26 +71,39 @@ pub(crate) fn open(mut disk: MemoryDisk) -> Result<Kept, OpenError> {
     assert_eq!(journal.sync(), Ok(recovered.next.next()));
     let (again, grown) = read(journal.into_disk());
     assert!(again.is_ok(), "what was opened and written opens: {:?}", again.err());
-    assert_eq!(grown.split_last(), Some((&(recovered.next, b"more".to_vec()), &opened[..])));
+    let more = Shown::Frame(recovered.next.0, b"more".to_vec());
+    assert_eq!(grown.split_last(), Some((&more, &opened[..])));
     Ok(kept(&recovered, opened))
 }
 
-/// Where a journal starts and ends, and its frames with their sequences.
-type Kept = (usize, usize, Vec<(u64, Vec<u8>)>);
+/// Where a journal starts and ends, and what is in it.
+type Kept = (usize, usize, Vec<Shown>);
 
-fn kept(recovered: &Recovered, opened: Vec<(Sequence, Vec<u8>)>) -> Kept {
-    let [first, next] = [recovered.first, recovered.next]
-        .map(|sequence| usize::try_from(sequence.0).unwrap_or(usize::MAX));
-    (first, next, opened.into_iter().map(|(at, frame)| (at.0, frame)).collect())
+/// An entry that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Frame(u64, Vec<u8>),
+    Hole(u64, u64),
 }
 
-type Opened = (Result<Journal<MemoryDisk>, OpenError>, Vec<(Sequence, Vec<u8>)>);
+fn shown(entry: Entry<'_>) -> Shown {
+    match entry {
+        Entry::Frame(sequence, frame) => Shown::Frame(sequence.0, frame.to_vec()),
+        Entry::Hole { from, to } => Shown::Hole(from.0, to.0),
+    }
+}
+
+fn kept(recovered: &Recovered, opened: Vec<Shown>) -> Kept {
+    let [first, next] = [recovered.first, recovered.next]
+        .map(|sequence| usize::try_from(sequence.0).unwrap_or(usize::MAX));
+    (first, next, opened)
+}
+
+type Opened = (Result<Journal<MemoryDisk>, OpenError>, Vec<Shown>);
 
 fn read(disk: MemoryDisk) -> Opened {
     let mut seen = Vec::new();
-    let opened = Journal::open(disk, IDENTITY, SMALL, |sequence, frame| {
-        seen.push((sequence, frame.to_vec()));
-    });
+    let opened = Journal::open(disk, IDENTITY, SMALL, |entry| seen.push(shown(entry)));
     (opened.map(|(journal, _)| journal), seen)
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let decoded = decode_record(&configuration, bytes);
     let mut recovery = Recovery::default();
     recovery.frame(&configuration, bytes);
-    let recovered = recovery.finish(0);
+    let recovered = recovery.finish();
     let Ok(record) = decoded else {
         let why = decoded.expect_err("no record");
         assert_eq!(recovered, Err(RecoveryError::Foreign { frame: 0, why }));

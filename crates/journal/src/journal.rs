@@ -22,7 +22,7 @@ use core::fmt;
 
 use crate::disk::{Disk, DiskError, SECTOR_BYTES, SegmentNumber};
 use crate::frame::{self, FRAME_BYTES_MAX, Kind, Seal, Sequence};
-use crate::recover::{self, Live, OpenError, Recovered};
+use crate::recover::{self, Entry, Live, OpenError, Recovered};
 use crate::segment::{
     self, CUT_BYTES, FIRST_SEGMENT, FIRST_SEGMENT_BYTES, FRAMES_START, Header, Identity, SCRATCH,
 };
@@ -83,7 +83,10 @@ pub struct Journal<D> {
     disk: D,
     identity: Identity,
     options: Options,
-    /// In order, contiguous, never empty. The last one is appended to.
+    /// What is below was cut. Less than the first segment's start if what is between is lost.
+    first: Sequence,
+    /// In order, never empty; numbers are left out where files are lost. The last one is appended
+    /// to.
     live: Vec<Live>,
     /// The files that follow the last live one in number: at most [`SPARES_MAX`], each of
     /// `options.segment_bytes`.
@@ -121,8 +124,8 @@ impl<D: Disk> Journal<D> {
 
     /// Reads the journal back and makes it ready to append.
     ///
-    /// `visit` sees every kept frame in order; whatever it builds counts only if `Ok` follows.
-    /// All that it saw is durable then.
+    /// `visit` sees every kept frame and every hole in order; whatever it builds counts only if
+    /// `Ok` follows. All that it saw is durable then.
     ///
     /// # Panics
     /// If `options` are out of range.
@@ -130,7 +133,7 @@ impl<D: Disk> Journal<D> {
         mut disk: D,
         identity: Identity,
         options: Options,
-        mut visit: impl FnMut(Sequence, &[u8]),
+        mut visit: impl FnMut(Entry<'_>),
     ) -> Result<(Journal<D>, Recovered), OpenError> {
         assert!(options.segment_bytes.is_multiple_of(SECTOR_BYTES));
         assert!(options.segment_bytes >= segment::SEGMENT_BYTES_MIN);
@@ -144,16 +147,14 @@ impl<D: Disk> Journal<D> {
         for &number in survey.blank.iter().rev() {
             disk.remove(number)?;
         }
-        let written = if survey.has_leftovers {
-            last.bytes
-        } else {
-            survey.end.next_multiple_of(SECTOR_BYTES)
-        };
+        let written =
+            if survey.is_closed { last.bytes } else { survey.end.next_multiple_of(SECTOR_BYTES) };
         let journal = Journal {
             disk,
             identity,
             options,
             seal: Seal::new(&identity, last.number),
+            first: survey.recovered.first,
             live: survey.live,
             spares: 0,
             buffer: Vec::new(),
@@ -193,21 +194,20 @@ impl<D: Disk> Journal<D> {
         Ok(self.durable)
     }
 
-    /// Visits all durable frames again, from the start of the segment that holds `from`.
+    /// Visits all durable frames and holes again, from the start of the segment that holds `from`.
     pub fn replay(
         &mut self,
         from: Sequence,
-        mut visit: impl FnMut(Sequence, &[u8]),
+        mut visit: impl FnMut(Entry<'_>),
     ) -> Result<(), OpenError> {
         self.refuse_if_failed()?;
-        for at in 0..self.live.len() {
-            let limit = self.live.get(at + 1).map_or(self.durable, |later| later.start);
-            if limit > from && self.live[at].start < limit {
-                let (disk, segment) = (&mut self.disk, &self.live[at]);
-                recover::replay_segment(disk, &self.identity, segment, limit, &mut visit)?;
-            }
+        if from >= self.durable {
+            return Ok(());
         }
-        Ok(())
+        let at = self.live[1..].iter().take_while(|live| live.start <= from).count();
+        let first = if at == 0 { self.first } else { self.live[at].start };
+        let (disk, live) = (&mut self.disk, &self.live[at..]);
+        recover::replay(disk, &self.identity, live, first, self.durable, &mut visit)
     }
 
     /// Drops whole segments whose frames all lie below `before`; the last segment always stays.
@@ -231,9 +231,7 @@ impl<D: Disk> Journal<D> {
             }
             journal.put(Kind::Cut, &intent);
             journal.flush()?;
-            (0..dropped).try_for_each(|_| journal.retire_first())?;
-            assert!(journal.first() == first);
-            Ok(())
+            (0..dropped).try_for_each(|_| journal.retire_first())
         })
     }
 
@@ -249,9 +247,9 @@ impl<D: Disk> Journal<D> {
         })
     }
 
-    /// Where the oldest kept segment starts: no frame below is kept.
+    /// Where the journal starts: no frame below is kept, and none is missed.
     pub fn first(&self) -> Sequence {
-        self.live[0].start
+        self.first
     }
 
     /// Every frame below this survives a power cut.
@@ -330,7 +328,7 @@ impl<D: Disk> Journal<D> {
             self.disk.create(number, bytes)?;
         }
         let header = Header { number, start: self.next, identity: self.identity };
-        self.live.push(Live { number, start: self.next, bytes });
+        self.live.push(Live { number, bytes, start: self.next, is_exact: true });
         self.seal = Seal::new(&self.identity, number);
         self.written = 0;
         self.buffer.extend_from_slice(&header.to_sector());
@@ -348,6 +346,7 @@ impl<D: Disk> Journal<D> {
             self.disk.remove(retired.number)?;
         }
         self.live.remove(0);
+        self.first = self.live[0].start;
         Ok(())
     }
 
@@ -373,7 +372,7 @@ impl<D: Disk> Journal<D> {
     }
 
     fn check(&self) {
-        assert!(self.first() <= self.durable);
+        assert!(self.first <= self.live[0].start);
         assert!(self.durable <= self.next);
         assert!(self.last().start <= self.durable);
         assert!(self.spares <= SPARES_MAX);

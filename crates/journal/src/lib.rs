@@ -8,7 +8,8 @@
 //! - [`Journal::format`] makes a journal once; [`Journal::open`] replays all its frames, in order.
 //! - [`Journal::append`] gives a frame its [`Sequence`] and keeps it in memory.
 //!   [`Journal::sync`] makes all appended frames durable: one write, one sync. What it has
-//!   acknowledged is replayed by every later `open`, or `open` says [`OpenError::Damaged`].
+//!   acknowledged is replayed by every later `open`, or lies in a [`Entry::Hole`] that it shows, or
+//!   `open` says [`OpenError::Damaged`]. A frame follows every hole.
 //! - Frames that were appended and not acknowledged when a crash came may be replayed or not; those
 //!   that are form a prefix, and stay. Nothing else is ever replayed: no foreign, stale or changed
 //!   bytes, up to the 32 bits of the checksums.
@@ -25,13 +26,13 @@
 //! # Example
 //!
 //! ```
-//! use journal::{FaultyDisk, Identity, Journal, Options, Sequence};
+//! use journal::{Entry, FaultyDisk, Identity, Journal, Options, Sequence};
 //!
 //! let identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
 //! let mut disk = FaultyDisk::new(42);
 //! Journal::format(&mut disk, identity)?;
 //!
-//! let (mut journal, _) = Journal::open(disk, identity, Options::default(), |_, _| {})?;
+//! let (mut journal, _) = Journal::open(disk, identity, Options::default(), |_| {})?;
 //! journal.append(b"promised")?;
 //! assert_eq!(journal.sync()?, Sequence(1));
 //! journal.append(b"never synced")?;
@@ -42,7 +43,10 @@
 //!
 //! let mut seen = Vec::new();
 //! let (journal, recovered) =
-//!     Journal::open(disk, identity, Options::default(), |_, frame| seen.push(frame.to_vec()))?;
+//!     Journal::open(disk, identity, Options::default(), |entry| match entry {
+//!         Entry::Frame(_, frame) => seen.push(frame.to_vec()),
+//!         Entry::Hole { from, to } => panic!("frames {from} to {to} are lost"),
+//!     })?;
 //! assert_eq!(seen, [b"promised"]);
 //! assert_eq!(recovered.frames, 1);
 //! assert_eq!(journal.next(), Sequence(1));
@@ -59,11 +63,12 @@ mod disk;
 mod faulty;
 mod frame;
 mod recover;
+mod scan;
 mod segment;
 
 pub use disk::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNumber};
 pub use faulty::{Fault, FaultyDisk};
 pub use frame::{FRAME_BYTES_MAX, Sequence};
 pub use journal::{AppendError, FormatError, Journal, Options, SPARES_MAX};
-pub use recover::{Damage, OpenError, Recovered, Torn, inspect};
+pub use recover::{Damage, Entry, OpenError, Recovered, Torn, inspect};
 pub use segment::{FORMAT_VERSION, Identity, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};

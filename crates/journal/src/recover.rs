@@ -7,17 +7,37 @@
 //! 2. A segment's header is written only after all earlier segments are durable.
 //! 3. Nothing is ever written after the torn frames of an earlier crash in the same segment.
 //!
-//! So a bad frame at sequence s is a **hole** (bytes that were durable are gone) if a frame exists
-//! whose `synced_before` is above s, or a later segment whose header starts above s. Otherwise s
-//! belongs to the last batch, which was never acknowledged as far as the disk can tell, and whose
-//! sectors a power cut may lose in any order: a **torn tail**, and the journal ends before s.
+//! So a bad frame at sequence s was **durable** if a frame of its segment names a `synced_before`
+//! above s, or a later segment starts above s. Otherwise s belongs to the last batch, which was
+//! never acknowledged as far as the disk can tell, and whose sectors a power cut may lose in any
+//! order: a **torn tail**, and the journal ends before s.
+//!
+//! ```text
+//!   frames  0 1 2 3 4 5 | 6 7 8 | 9           | 9 was written when all below were durable
+//!           . . x x . .   . x .   .             hole 2..4, hole 7..8
+//!           . . x x . .   . . .   x             hole 2..4, then torn before 9
+//!           . . . . . .   . x x   x  (header)   damaged: nothing follows 7
+//! ```
+//!
+//! What was durable and cannot be read is a **hole**, if a frame of the caller follows it: whoever
+//! knows what the caller said later knows a bound on what it said in the hole. If none follows,
+//! nothing bounds it, and the journal does not open.
+//!
+//! Behind a bad frame the next whole one is searched for, in its segment and then in later ones.
+//! There it is shown only below what its segment vouches for, or up to where the next segment
+//! starts: frames beyond are what an earlier recovery has cut, and others have taken their place.
+//! Where the next segment starts, its header says, or the header of its first frame. If neither
+//! can be read, the segment before it shows only what it vouches for.
+//!
+//! Frames of a segment without a sound header are read all the same, for they are sealed with
+//! its number. Behind the last header such a segment is told from one whose first write was torn
+//! by a frame that vouches for others in it, or for some that no segment before it holds.
+//!
+//! The journal's beginning is lost if it starts above its highest cut (above 0 if there is none).
 //!
 //! What this cannot tell apart: rot in the very last batch looks like a torn tail, even if that
 //! batch was acknowledged, because nothing later vouches for it. Likewise a whole last segment
 //! that disappeared with its file. Only other nodes can know more.
-//!
-//! A segment ends where the next one starts, even if frames beyond that would validate: those are
-//! what an earlier recovery has cut.
 //!
 //! Source: Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage", FAST '18,
 //! section 3.3 (crash or corruption); the evidence here is `synced_before` in place of their
@@ -27,19 +47,49 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::disk::{Disk, DiskError, FileEntry, SECTOR_BYTES, SegmentNumber};
-use crate::frame::{self, Kind, Seal, Sequence};
+use crate::disk::{Disk, DiskError, FileEntry, SegmentNumber};
+use crate::frame::Sequence;
+use crate::scan::{Gap, Segment, Walk};
 use crate::segment::{self, FRAMES_START, Header, HeaderRead, Identity, SCRATCH};
+
+/// What a reader of the journal is shown, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// What the caller once appended.
+    Frame(Sequence, &'a [u8]),
+    /// These frames were durable and cannot be read any more. A frame follows: the one at `to`.
+    ///
+    /// The journal's own frames among them count as lost, too.
+    Hole {
+        /// The first of them.
+        from: Sequence,
+        /// The first one after them.
+        to: Sequence,
+    },
+}
+
+impl<'a> Entry<'a> {
+    /// The frame, if it is one.
+    pub fn frame(self) -> Option<(Sequence, &'a [u8])> {
+        match self {
+            Entry::Frame(sequence, payload) => Some((sequence, payload)),
+            Entry::Hole { .. } => None,
+        }
+    }
+}
 
 /// What opening a journal found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Recovered {
-    /// The oldest frame that is kept; `first <= next`.
+    /// The oldest frame that is kept, or lies in a hole; `first <= next`.
     pub first: Sequence,
     /// The sequence of the next append.
     pub next: Sequence,
-    /// How many frames were replayed: from `first` to `next`, without the journal's own.
+    /// How many frames were replayed: from `first` to `next`, without those in holes and the
+    /// journal's own.
     pub frames: u64,
+    /// How many lie in holes.
+    pub missing: u64,
     /// The sum of their payloads.
     pub bytes: u64,
     /// What was left of an unfinished last batch, if anything of it can be recognised.
@@ -74,13 +124,13 @@ pub enum OpenError {
         /// What the caller asked for.
         expected: Identity,
     },
-    /// Bytes that were durable are gone or changed.
+    /// Bytes that were durable are gone or changed, and no later frame can be read.
     Damaged {
         /// Where.
         segment: SegmentNumber,
         /// Where in that segment, in bytes.
         offset: usize,
-        /// The first sequence that cannot be read. All below it were visited.
+        /// The first sequence that cannot be read, and after which none can.
         sequence: Sequence,
         /// How it is known that this is damage and not a torn tail.
         why: Damage,
@@ -113,7 +163,7 @@ pub enum Damage {
         /// Where it starts.
         start: Sequence,
     },
-    /// The segment's header is unreadable although the segment was in use.
+    /// The segment's header is unreadable although the segment was in use, and so are frames.
     Header,
     /// The segment's file is missing between others.
     Missing,
@@ -188,11 +238,11 @@ impl core::error::Error for OpenError {}
 
 /// Reads a journal without changing anything, as [`crate::Journal::open`] would.
 ///
-/// `visit` sees every frame in order, also those before the damage if the answer is an error.
+/// `visit` sees every entry in order, also those before the damage if the answer is an error.
 pub fn inspect<D: Disk>(
     disk: &mut D,
     identity: Identity,
-    mut visit: impl FnMut(Sequence, &[u8]),
+    mut visit: impl FnMut(Entry<'_>),
 ) -> Result<Recovered, OpenError> {
     survey(disk, identity, &mut visit).map(|survey| survey.recovered)
 }
@@ -201,8 +251,11 @@ pub fn inspect<D: Disk>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Live {
     pub(crate) number: SegmentNumber,
-    pub(crate) start: Sequence,
     pub(crate) bytes: usize,
+    /// Where it starts, or the first frame in it that can be read.
+    pub(crate) start: Sequence,
+    /// It is known that it starts there.
+    pub(crate) is_exact: bool,
 }
 
 /// Everything that recovery learns.
@@ -215,148 +268,228 @@ pub(crate) struct Survey {
     pub(crate) blank: Vec<SegmentNumber>,
     /// Where the last frame of the last live segment ends.
     pub(crate) end: usize,
-    /// Headers of cut frames are left in the last live segment: append nothing after them.
-    pub(crate) has_leftovers: bool,
+    /// Headers of cut frames are left in the last live segment, or its own is unreadable: append
+    /// nothing to it.
+    pub(crate) is_closed: bool,
 }
 
 pub(crate) fn survey<D: Disk>(
     disk: &mut D,
     identity: Identity,
-    visit: &mut dyn FnMut(Sequence, &[u8]),
+    visit: &mut dyn FnMut(Entry<'_>),
 ) -> Result<Survey, OpenError> {
-    let files = read_headers(disk, identity)?;
-    // Numbers grow without gaps, so only the files after the last header can be spares.
-    let live_count = files.iter().rposition(|file| file.start.is_some()).map_or(0, |at| at + 1);
-    let mut tail = Tail { next: files[0].start.unwrap_or_default(), ..Tail::default() };
-    let first = tail.next;
-    let mut live = Vec::new();
-    let mut buffer = Vec::new();
-
-    for (at, file) in files.iter().enumerate() {
-        let damaged = |tail: &Tail, why| {
-            Err(OpenError::Damaged { segment: file.number, offset: 0, sequence: tail.next, why })
-        };
-        if at > 0 && file.number != files[at - 1].number.plus(1) {
-            let segment = files[at - 1].number.plus(1);
-            let why = Damage::Missing;
-            return Err(OpenError::Damaged { segment, offset: 0, sequence: tail.next, why });
-        }
-        if at >= live_count.max(1) {
-            continue;
-        }
-        let Some(start) = file.start else {
-            return damaged(&tail, Damage::Header);
-        };
-        if start != tail.next {
-            return damaged(&tail, Damage::OutOfOrder);
-        }
-        let limit = files
-            .get(at + 1)
-            .filter(|later| later.number == file.number.plus(1))
-            .and_then(|later| Some((later.number, later.start?)));
-        buffer = read_whole(disk, file, buffer)?;
-        let seal = Seal::new(&identity, file.number);
-        tail.replay(&seal, &buffer, limit.map(|(_, start)| start), visit);
-        if let Some((segment, start)) = limit.filter(|&(_, start)| tail.next < start) {
-            let (offset, sequence) = (tail.offset, tail.next);
-            let why = Damage::BeforeSegment { segment, start };
-            return Err(OpenError::Damaged { segment: file.number, offset, sequence, why });
-        }
-        live.push(Live { number: file.number, start, bytes: file.bytes });
+    let mut files = read_headers(disk, identity)?;
+    let live_count = count_live(disk, &identity, &files)?;
+    let has_header = live_count > 0 && files[live_count - 1].start.is_some();
+    let (live, blank) = files.split_at_mut(live_count);
+    for file in live.iter_mut().filter(|file| file.start.is_none()) {
+        file.start = load(disk, &identity, file, Vec::new())?.start();
     }
-
-    if first > tail.cut {
-        return Err(OpenError::Damaged {
-            segment: files[0].number,
-            offset: 0,
-            sequence: tail.cut,
-            why: Damage::Beheaded { start: first },
-        });
+    let Some(start) = first_known(disk, &identity, live)? else {
+        return Err(damaged(files[0].number, Sequence::default(), Damage::Header));
+    };
+    let first = start.min(highest_cut(disk, &identity, live, start)?);
+    let mut walk = Walk::new(first, visit);
+    let live = read(disk, &identity, live, None, &mut walk)?;
+    walk.finish()?;
+    let last = *live.last().expect("one of them was known to start somewhere");
+    let mut number = last.number;
+    for file in &*blank {
+        number = number.plus(1);
+        if file.number != number {
+            return Err(damaged(number, walk.next, Damage::Missing));
+        }
     }
-    let last = *live.last().expect("a journal without a live segment was refused above");
-    let remains = judge_tail(disk, &identity, &files[live_count - 1..], &tail, buffer)?;
-    let torn = (remains.frames > 0).then_some(Torn {
+    let mut torn = Torn {
         segment: last.number,
-        offset: tail.offset,
-        sequence: tail.next,
-        frames: remains.frames,
-        bytes: remains.bytes,
-    });
+        offset: walk.offset,
+        sequence: walk.next,
+        frames: 0,
+        bytes: 0,
+    };
+    let mut has_leftovers = false;
+    for file in &files[live_count - 1..] {
+        let segment = load(disk, &identity, file, Vec::new())?;
+        let from = if file.number == last.number { walk.offset } else { FRAMES_START };
+        for (_, header) in segment.headers(from) {
+            if header.sequence >= walk.next {
+                torn.frames += 1;
+                torn.bytes += header.frame_bytes() as u64;
+                has_leftovers |= file.number == last.number;
+            }
+        }
+    }
     Ok(Survey {
         recovered: Recovered {
             first,
-            next: tail.next,
-            frames: tail.frames,
-            bytes: tail.bytes,
-            torn,
+            next: walk.next,
+            frames: walk.frames,
+            missing: walk.missing,
+            bytes: walk.bytes,
+            torn: (torn.frames > 0).then_some(torn),
         },
         live,
         blank: files[live_count..].iter().map(|file| file.number).collect(),
-        end: tail.offset,
-        has_leftovers: remains.in_last,
+        end: walk.offset,
+        is_closed: has_leftovers || !has_header,
     })
 }
 
-/// Decides whether the frame at the tail is a hole or was torn, by what lies after it.
-///
-/// `files` are the last live segment, which is in the buffer, and the blank ones above it.
-fn judge_tail<D: Disk>(
+/// Reads durable frames of live segments again: of the first from where it starts, or from `first`
+/// if that is lower, and of the last up to `end`.
+pub(crate) fn replay<D: Disk>(
+    disk: &mut D,
+    identity: &Identity,
+    live: &[Live],
+    first: Sequence,
+    end: Sequence,
+    visit: &mut dyn FnMut(Entry<'_>),
+) -> Result<(), OpenError> {
+    let file = |live: &Live| File {
+        number: live.number,
+        bytes: live.bytes,
+        start: live.is_exact.then_some(live.start),
+    };
+    let files: Vec<File> = live.iter().map(file).collect();
+    let mut walk = Walk::new(first, visit);
+    read(disk, identity, &files, Some(end), &mut walk)?;
+    walk.finish()
+}
+
+/// How many files are live: all up to the last that has a header of its own, or that vouches for
+/// frames of its own or for some that are in none of those. A file whose first write was torn does
+/// neither.
+fn count_live<D: Disk>(
     disk: &mut D,
     identity: &Identity,
     files: &[File],
-    tail: &Tail,
-    mut buffer: Vec<u8>,
-) -> Result<Remains, OpenError> {
-    let last = files[0].number;
-    let mut remains = Remains::default();
-    for file in files {
-        let from = if file.number == last { tail.offset } else { FRAMES_START };
-        if file.number != last {
-            buffer = read_whole(disk, file, buffer)?;
+) -> Result<usize, OpenError> {
+    let headed = files.iter().rposition(|file| file.start.is_some()).map_or(0, |at| at + 1);
+    let mut count = headed;
+    let mut reached = None::<Sequence>;
+    let mut buffer = Vec::new();
+    for at in headed..files.len() {
+        let segment = load(disk, identity, &files[at], buffer)?;
+        let (start, vouched) = (segment.start(), segment.vouched());
+        buffer = segment.into_bytes();
+        if vouched == Sequence::default() {
+            continue;
         }
-        let found = search(&Seal::new(identity, file.number), &buffer, from, tail.next);
-        if found.synced_before > tail.next {
-            return Err(OpenError::Damaged {
-                segment: last,
-                offset: tail.offset,
-                sequence: tail.next,
-                why: Damage::BeforeFrame {
-                    segment: file.number,
-                    synced_before: found.synced_before,
-                },
-            });
+        if start.is_some_and(|start| vouched > start) {
+            count = at + 1;
+            continue;
         }
-        remains.frames += found.frames;
-        remains.bytes += found.bytes;
-        remains.in_last |= file.number == last && found.frames > 0;
+        if reached.is_none() {
+            let ignore = &mut |_: Entry<'_>| {};
+            let mut walk = Walk::new(Sequence::default(), ignore);
+            read(disk, identity, &files[headed.saturating_sub(1)..headed], None, &mut walk)?;
+            reached = Some(walk.next);
+        }
+        if Some(vouched) > reached {
+            count = at + 1;
+        }
     }
-    Ok(remains)
+    Ok(count)
 }
 
-/// Reads frames of one live segment again, from `from` up to `limit`.
-pub(crate) fn replay_segment<D: Disk>(
+/// The lowest sequence of which it is known where it lies.
+fn first_known<D: Disk>(
     disk: &mut D,
     identity: &Identity,
-    segment: &Live,
-    limit: Sequence,
-    visit: &mut dyn FnMut(Sequence, &[u8]),
-) -> Result<(), OpenError> {
-    let file = File { number: segment.number, bytes: segment.bytes, start: Some(segment.start) };
-    let buffer = read_whole(disk, &file, Vec::new())?;
-    let mut tail = Tail { next: segment.start, ..Tail::default() };
-    tail.replay(&Seal::new(identity, segment.number), &buffer, Some(limit), visit);
-    if tail.next == limit {
-        return Ok(());
+    live: &[File],
+) -> Result<Option<Sequence>, OpenError> {
+    for file in live {
+        let mut known = file.start;
+        if known.is_none() {
+            let segment = load(disk, identity, file, Vec::new())?;
+            known = segment.headers(FRAMES_START).next().map(|(_, header)| header.sequence);
+        }
+        if known.is_some() {
+            return Ok(known);
+        }
     }
-    Err(OpenError::Damaged {
-        segment: segment.number,
-        offset: tail.offset,
-        sequence: tail.next,
-        why: Damage::BeforeFrame { segment: segment.number, synced_before: limit },
-    })
+    Ok(None)
 }
 
-/// A file and what its header says. `start` is `None` if it has none of its own.
+/// The highest cut, or one that allows the journal to start there. The newest ones are at the end.
+fn highest_cut<D: Disk>(
+    disk: &mut D,
+    identity: &Identity,
+    live: &[File],
+    start: Sequence,
+) -> Result<Sequence, OpenError> {
+    let mut highest = Sequence::default();
+    for at in (0..live.len()).rev() {
+        if highest >= start {
+            break;
+        }
+        let file = &live[at];
+        let segment = load(disk, identity, file, Vec::new())?;
+        let end = live.get(at + 1).map(|later| end_of(file, later, &segment).0);
+        let ignore = &mut |_: Entry<'_>| {};
+        let mut walk = Walk::new(file.start.unwrap_or_default(), ignore);
+        walk.read(&segment, file.start, end, Damage::Header);
+        highest = highest.max(walk.cut);
+    }
+    Ok(highest)
+}
+
+/// Shows what is in these segments, in order. The last one ends at `end`, or where it must.
+fn read<D: Disk>(
+    disk: &mut D,
+    identity: &Identity,
+    files: &[File],
+    end: Option<Sequence>,
+    walk: &mut Walk<'_>,
+) -> Result<Vec<Live>, OpenError> {
+    let mut live = Vec::new();
+    let mut buffer = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        let File { number, bytes, start } = *file;
+        if let Some(start) = start {
+            let lowest = live.last().map_or(walk.next, |last: &Live| last.start.max(walk.next));
+            if start < lowest {
+                return Err(damaged(number, lowest, Damage::OutOfOrder));
+            }
+            if start > walk.next {
+                let (segment, why) = match at.checked_sub(1).map(|before| &files[before]) {
+                    None => (number, Damage::Beheaded { start }),
+                    Some(before) => (before.number.plus(1), Damage::Missing),
+                };
+                walk.lose(Gap { segment, offset: 0, why });
+            }
+        }
+        let segment = load(disk, identity, file, buffer)?;
+        let (end, why) = match files.get(at + 1) {
+            Some(later) => {
+                let (end, why) = end_of(file, later, &segment);
+                (Some(end), why)
+            }
+            None => (end, Damage::Header),
+        };
+        let found = walk.read(&segment, start, end, why);
+        live.push(Live {
+            number,
+            bytes,
+            start: start.or(found).unwrap_or(walk.next),
+            is_exact: start.is_some(),
+        });
+        buffer = segment.into_bytes();
+    }
+    Ok(live)
+}
+
+/// Where the frames of a segment end that is not the last one, and how that is known.
+fn end_of(file: &File, later: &File, segment: &Segment) -> (Sequence, Damage) {
+    let follows = later.number == file.number.plus(1);
+    if let Some(start) = later.start.filter(|_| follows) {
+        return (start, Damage::BeforeSegment { segment: later.number, start });
+    }
+    let synced_before = segment.vouched();
+    (synced_before, Damage::BeforeFrame { segment: file.number, synced_before })
+}
+
+/// A file, and where the segment in it starts. `start` is `None` if it has no header of its own.
 #[derive(Clone, Copy, Debug)]
 struct File {
     number: SegmentNumber,
@@ -372,7 +505,13 @@ fn read_headers<D: Disk>(disk: &mut D, identity: Identity) -> Result<Vec<File>, 
     if entries.iter().all(|entry| entry.number == SCRATCH) {
         return Err(OpenError::Empty);
     }
-    entries.into_iter().map(|entry| read_header(disk, identity, entry)).collect()
+    let files: Result<Vec<File>, OpenError> =
+        entries.into_iter().map(|entry| read_header(disk, identity, entry)).collect();
+    let files = files?;
+    if files[0].number == SCRATCH {
+        return Err(damaged(SCRATCH, Sequence::default(), Damage::Header));
+    }
+    Ok(files)
 }
 
 fn read_header<D: Disk>(
@@ -380,9 +519,8 @@ fn read_header<D: Disk>(
     identity: Identity,
     FileEntry { number, bytes }: FileEntry,
 ) -> Result<File, OpenError> {
-    let damaged = |sequence, why| OpenError::Damaged { segment: number, offset: 0, sequence, why };
     if bytes > segment::SEGMENT_BYTES_MAX {
-        return Err(damaged(Sequence::default(), Damage::Oversized));
+        return Err(damaged(number, Sequence::default(), Damage::Oversized));
     }
     let mut sector = vec![0; bytes.min(FRAMES_START)];
     disk.read_at(number, 0, &mut sector)?;
@@ -397,7 +535,8 @@ fn read_header<D: Disk>(
         return Err(OpenError::Foreign { found: header.identity, expected: identity });
     }
     if header.number > number {
-        return Err(damaged(header.start, Damage::Misplaced { found: header.number }));
+        let why = Damage::Misplaced { found: header.number };
+        return Err(damaged(number, header.start, why));
     }
     // A lower number is a recycled file that waits for its new header. The scratch file is never
     // live, whatever it says: alone, it would count as no journal.
@@ -406,94 +545,17 @@ fn read_header<D: Disk>(
     Ok(File { number, bytes, start })
 }
 
-fn read_whole<D: Disk>(
+fn load<D: Disk>(
     disk: &mut D,
+    identity: &Identity,
     file: &File,
     mut buffer: Vec<u8>,
-) -> Result<Vec<u8>, DiskError> {
+) -> Result<Segment, DiskError> {
     buffer.resize(file.bytes, 0);
     disk.read_at(file.number, 0, &mut buffer)?;
-    Ok(buffer)
+    Ok(Segment::new(identity, file.number, buffer))
 }
 
-/// How far replay has come.
-#[derive(Debug, Default)]
-struct Tail {
-    next: Sequence,
-    /// The highest cut: where the journal may start.
-    cut: Sequence,
-    frames: u64,
-    bytes: u64,
-    /// In the segment replayed last: where the frame `next` was expected.
-    offset: usize,
+fn damaged(segment: SegmentNumber, sequence: Sequence, why: Damage) -> OpenError {
+    OpenError::Damaged { segment, offset: 0, sequence, why }
 }
-
-impl Tail {
-    /// Visits frames until one is bad or the next segment's start is reached.
-    fn replay(
-        &mut self,
-        seal: &Seal,
-        segment: &[u8],
-        limit: Option<Sequence>,
-        visit: &mut dyn FnMut(Sequence, &[u8]),
-    ) {
-        self.offset = FRAMES_START;
-        while limit.is_none_or(|limit| self.next < limit) {
-            // Within a batch frames touch; the next batch starts at the next sector.
-            let places = [self.offset, self.offset.next_multiple_of(FRAMES_START)];
-            let frame = places.into_iter().find_map(|offset| {
-                Some((offset, frame::frame_at(seal, segment, offset, self.next)?))
-            });
-            let Some((offset, (kind, payload))) = frame else {
-                return;
-            };
-            match kind {
-                Kind::Payload => {
-                    visit(self.next, payload);
-                    self.frames += 1;
-                    self.bytes += payload.len() as u64;
-                }
-                Kind::Cut => {
-                    let cut = frame::cut_of(self.next, payload).unwrap_or_default();
-                    self.cut = self.cut.max(cut);
-                }
-            }
-            self.offset = offset + frame::frame_bytes(payload.len());
-            self.next = self.next.next();
-        }
-    }
-}
-
-/// What a search for frame headers found.
-#[derive(Debug, Default)]
-struct Remains {
-    frames: u64,
-    bytes: u64,
-    /// The highest that any of them names.
-    synced_before: Sequence,
-    /// Some are in the last live segment.
-    in_last: bool,
-}
-
-/// Looks for headers of frames at or above `from`, anywhere after a bad frame: its length cannot
-/// be trusted, so every place where a frame may start is tried.
-fn search(seal: &Seal, segment: &[u8], offset: usize, from: Sequence) -> Remains {
-    let mut remains = Remains::default();
-    let mut offset = offset;
-    while offset < segment.len() {
-        if let Some(header) = frame::header_at(seal, segment, offset, from) {
-            remains.frames += 1;
-            remains.bytes += header.frame_bytes() as u64;
-            remains.synced_before = remains.synced_before.max(header.synced_before);
-        }
-        offset += frame::ALIGNMENT;
-        // What was never written is zeros, by far the most of a segment.
-        let rest = segment.get(offset..).unwrap_or_default();
-        if offset.is_multiple_of(SECTOR_BYTES) && rest.starts_with(&ZEROS) {
-            offset += SECTOR_BYTES - frame::HEADER_BYTES.next_multiple_of(frame::ALIGNMENT);
-        }
-    }
-    remains
-}
-
-const ZEROS: [u8; SECTOR_BYTES] = [0; SECTOR_BYTES];

@@ -29,7 +29,8 @@ impl Model {
     /// Opens the journal and compares. The unacknowledged frames that are gone, are gone for good.
     fn reopen(&mut self, disk: FaultyDisk, context: &str) -> Journal<FaultyDisk> {
         let mut seen = Vec::new();
-        let opened = Journal::open(disk, IDENTITY, SMALL, |sequence, frame| {
+        let opened = Journal::open(disk, IDENTITY, SMALL, |entry| {
+            let (sequence, frame) = entry.frame().expect("nothing is lost");
             seen.push((sequence, frame.to_vec()));
         });
         let (journal, recovered) = opened.unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -138,7 +139,7 @@ fn a_power_cut_at_any_operation_of_a_life_with_cuts_is_survived() {
             for interrupted in 0..4 {
                 let mut disk = disk.clone();
                 disk.schedule(disk.operations() + interrupted, Fault::PowerCut);
-                let _ = Journal::open(Lent(&mut disk), IDENTITY, SMALL, |_, _| {});
+                let _ = Journal::open(Lent(&mut disk), IDENTITY, SMALL, |_| {});
                 let context = format!("seed {seed}, operation {operation}, {interrupted}");
                 disk.crash();
                 model.clone().reopen(disk, &context);
@@ -189,7 +190,7 @@ fn the_remains_of_a_torn_batch_never_come_back_to_life() {
             model.acknowledged = model.acknowledged.max(at(journal.durable()));
             disk = journal.into_disk();
             disk.crash();
-            let report = journal::inspect(&mut disk, IDENTITY, |_, _| {}).unwrap();
+            let report = journal::inspect(&mut disk, IDENTITY, |_| {}).unwrap();
             torn += usize::from(report.torn.is_some());
         }
         model.reopen(disk, &format!("seed {seed}, at the end"));

@@ -17,11 +17,12 @@ pub enum RecoveryError {
         /// What is wrong with it.
         why: WireError,
     },
-    /// The journal does not start with the first frame ever written, although nothing cuts one:
-    /// its first files are gone, and with them promises and votes.
-    Beheaded {
-        /// Where it starts.
-        first: u64,
+    /// Frames of the journal are lost, and with them promises and votes.
+    Holed {
+        /// The first of them.
+        from: u64,
+        /// The first one that can be read again.
+        to: u64,
     },
 }
 
@@ -46,11 +47,14 @@ impl Recovery {
         self.frames += 1;
     }
 
-    /// Every record, if every frame was one and the journal, which starts at frame `first`, starts
-    /// where it must.
-    pub fn finish(self, first: u64) -> Result<Vec<Record>, RecoveryError> {
-        let beheaded = (first > 0).then_some(RecoveryError::Beheaded { first });
-        self.wrong.or(beheaded).map_or(Ok(self.records), Err)
+    /// The journal shows a hole: these frames are lost.
+    pub fn hole(&mut self, from: u64, to: u64) {
+        self.wrong = self.wrong.or(Some(RecoveryError::Holed { from, to }));
+    }
+
+    /// Every record, if every frame was one and none is lost.
+    pub fn finish(self) -> Result<Vec<Record>, RecoveryError> {
+        self.wrong.map_or(Ok(self.records), Err)
     }
 }
 
@@ -60,8 +64,8 @@ impl fmt::Display for RecoveryError {
             RecoveryError::Foreign { frame, why } => {
                 write!(f, "frame {frame} of the journal is no record of this cluster: {why}")
             }
-            RecoveryError::Beheaded { first } => {
-                write!(f, "the journal starts at frame {first}: everything before it is gone")
+            RecoveryError::Holed { from, to } => {
+                write!(f, "the journal has lost its frames from {from} to {to}")
             }
         }
     }
@@ -95,16 +99,19 @@ mod tests {
         for bytes in frames {
             recovery.frame(&configuration(1), bytes);
         }
-        recovery.finish(0)
+        recovery.finish()
     }
 
     #[test]
-    fn a_journal_without_its_first_frames_is_not_believed() {
+    fn a_journal_that_has_lost_frames_is_not_believed() {
         let mut recovery = Recovery::default();
         recovery.frame(&configuration(1), &frame(1, &Record::Truncated(Slot(3))));
-        assert_eq!(recovery.finish(7), Err(RecoveryError::Beheaded { first: 7 }));
-        let nothing = Recovery::default();
-        assert_eq!(nothing.finish(7), Err(RecoveryError::Beheaded { first: 7 }));
+        recovery.hole(1, 7);
+        recovery.frame(&configuration(1), &frame(1, &Record::Truncated(Slot(4))));
+        recovery.hole(8, 9);
+        let error = RecoveryError::Holed { from: 1, to: 7 };
+        assert_eq!(error.to_string(), "the journal has lost its frames from 1 to 7");
+        assert_eq!(recovery.finish(), Err(error));
     }
 
     #[test]

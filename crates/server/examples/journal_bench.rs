@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn run(path: &Path, k: u32, is_cutting: bool) -> Result<(u32, u32, Duration), Box<dyn Error>> {
     let mut disk = FileDisk::open(path)?;
     Journal::format(&mut disk, IDENTITY)?;
-    let (mut journal, _) = Journal::open(disk, IDENTITY, Options::default(), |_, _| {})?;
+    let (mut journal, _) = Journal::open(disk, IDENTITY, Options::default(), |_| {})?;
     let (mut frames, mut syncs) = (0, 0);
     let start = Instant::now();
     while start.elapsed() < RUN {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use journal::{Identity, Journal, OpenError, Options};
+use journal::{Entry, Identity, Journal, OpenError, Options};
 use node::recovery::{Recovery, RecoveryError};
 use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
 use thiserror::Error;
@@ -34,7 +34,7 @@ pub enum DataDirError {
         /// What is wrong with it.
         why: OpenError,
     },
-    /// The journal is whole, but it does not hold this cluster's records.
+    /// The journal opens, but it does not hold this cluster's records, or not all of them.
     #[error("{path}: {why}")]
     Content {
         /// The directory.
@@ -71,14 +71,15 @@ pub fn open(
     let files = FileDisk::open(path).map_err(|why| DataDirError::Disk { path: owned(), why })?;
     let mut recovery = Recovery::default();
     let identity = identity(configuration.cluster(), node, disk);
-    let opened = Journal::open(files, identity, Options::default(), |_, frame| {
-        recovery.frame(configuration, frame);
+    let opened = Journal::open(files, identity, Options::default(), |entry| match entry {
+        Entry::Frame(_, frame) => recovery.frame(configuration, frame),
+        Entry::Hole { from, to } => recovery.hole(from.0, to.0),
     });
     let (mut journal, recovered) =
         opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
     // Before anything waits for it: the next segment's zeros take some milliseconds.
     journal.prepare().map_err(|why| DataDirError::Disk { path: owned(), why })?;
-    let records = recovery.finish(recovered.first.0);
+    let records = recovery.finish();
     let records = records.map_err(|why| DataDirError::Content { path: owned(), why })?;
     tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");
     Ok((journal, records))

@@ -359,7 +359,7 @@ mod tests {
         let options = Options { segment_bytes: 16 << 10 };
         assert_eq!(
             Journal::open(FileDisk::open(disk.path().join("new")).unwrap(), IDENTITY, options, {
-                |_, _| {}
+                |_| {}
             })
             .map(|_| ()),
             Err(OpenError::Empty)
@@ -369,21 +369,25 @@ mod tests {
         for _ in 0..3 {
             let path = disk.path().to_owned();
             let mut seen = Vec::new();
-            let (mut journal, recovered) = Journal::open(disk, IDENTITY, options, |at, frame| {
+            let (mut journal, recovered) = Journal::open(disk, IDENTITY, options, |entry| {
+                let (at, frame) = entry.frame().unwrap();
                 seen.push(at);
                 assert_eq!(frame, at.0.to_le_bytes().repeat(100));
             })
             .unwrap();
             assert_eq!(recovered.next, Sequence(next));
-            assert_eq!(seen.last().map_or(0, |at| at.0 + 1), next);
-            for _ in 0..100 {
-                journal.append(&next.to_le_bytes().repeat(100)).unwrap();
-                next += 1;
-                if next.is_multiple_of(10) {
-                    assert_eq!(journal.sync(), Ok(Sequence(next)));
+            assert_eq!(recovered.frames, seen.len() as u64);
+            assert_eq!(recovered.missing, 0);
+            for frame in 1..=100 {
+                next = journal.next().0;
+                assert_eq!(journal.append(&next.to_le_bytes().repeat(100)), Ok(Sequence(next)));
+                if frame % 10 == 0 {
+                    assert_eq!(journal.sync(), Ok(Sequence(next + 1)));
                     journal.cut(Sequence(next.saturating_sub(30))).unwrap();
                 }
             }
+            assert!(journal.first() > Sequence(0));
+            next = journal.next().0;
             drop(journal);
             disk = FileDisk::open(path).unwrap();
         }

@@ -8,7 +8,7 @@
 //!   waiting --begin--> written into the journal --end--> acknowledged
 //! ```
 
-use journal::{Disk, DiskError, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
+use journal::{Disk, DiskError, Entry, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
 use journal::{FormatError, SECTOR_BYTES, SegmentNumber};
 use node::recovery::{Recovery, RecoveryError};
 use paxos::wire::encode_record;
@@ -90,8 +90,11 @@ pub enum Found {
     Whole { records: Vec<Record>, late: usize },
     /// The journal refuses, so the acceptor must not start.
     Refused(OpenError),
-    /// It opens and lacks its first records, so the acceptor must not start.
-    Beheaded,
+    /// It opens and shows that records are lost, so the acceptor must not start.
+    Holed {
+        /// The first of them, counted in frames.
+        from: u64,
+    },
     /// It opens and lacks acknowledged records of the last batch, from some record to its end: the
     /// one damage that a journal alone cannot see, for only a later batch vouches for this one.
     LastBatchGone,
@@ -129,16 +132,17 @@ impl Storage {
         };
         let mut recovery = Recovery::default();
         let options = Options { segment_bytes: SEGMENT_BYTES };
-        let opened = Journal::open(disk, self.identity, options, |_, frame| {
-            recovery.frame(&self.configuration, frame);
+        let opened = Journal::open(disk, self.identity, options, |entry| match entry {
+            Entry::Frame(_, frame) => recovery.frame(&self.configuration, frame),
+            Entry::Hole { from, to } => recovery.hole(from.0, to.0),
         });
-        let (journal, recovered) = match opened {
+        let (journal, _) = match opened {
             Ok(opened) => opened,
             Err(why) => return Found::Refused(why),
         };
-        let records = match recovery.finish(recovered.first.0) {
+        let records = match recovery.finish() {
             Ok(records) => records,
-            Err(RecoveryError::Beheaded { .. }) => return Found::Beheaded,
+            Err(RecoveryError::Holed { from, .. }) => return Found::Holed { from },
             Err(RecoveryError::Foreign { .. }) => return Found::Other,
         };
         let kept = self.acknowledged.len();

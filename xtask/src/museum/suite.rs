@@ -34,7 +34,7 @@ const WALKS: u64 = 1000;
 const PURE: &[&str] = &["paxos", "node", "journal"];
 
 /// Cheapest first.
-pub const KILLERS: [Killer; 9] = [
+pub const KILLERS: [Killer; 10] = [
     Killer { name: HUNT, cargo: "build --package sim --example hunt", skip: &[], over: PURE },
     Killer::new("paxos", "test --package paxos --lib", &["paxos"]),
     Killer::new("node", "test --package node --lib", &["paxos", "node"]),
@@ -42,6 +42,7 @@ pub const KILLERS: [Killer; 9] = [
     Killer::new("liveness", "test --package paxos --test liveness", &["paxos"]),
     Killer::new("rot", "test --package journal --test rot", &["journal"]),
     Killer::new("crashes", "test --package journal --test crashes", &["journal"]),
+    Killer::new("lost", "test --package journal --test lost", &["journal"]),
     Killer::new("lives", "test --package sim --test lives", PURE),
     // What the hunt has shown already, and a test that knows which seeds show a rare event: any
     // change of the core upsets that.

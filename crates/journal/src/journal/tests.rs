@@ -11,11 +11,17 @@ use alloc::vec;
 const IDENTITY: Identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
 const SMALL: Options = Options { segment_bytes: 3 * SECTOR_BYTES };
 
+/// A frame's sequence and first byte. There are no holes here.
+fn shown(entry: Entry<'_>) -> (u64, u8) {
+    let (sequence, frame) = entry.frame().unwrap();
+    (sequence.0, frame[0])
+}
+
 /// Opens a journal and returns it with the first byte of each frame.
 fn open(disk: FaultyDisk) -> (Journal<FaultyDisk>, Vec<u8>) {
     let mut seen = Vec::new();
     let (journal, _) =
-        Journal::open(disk, IDENTITY, SMALL, |_, frame| seen.push(frame[0])).unwrap();
+        Journal::open(disk, IDENTITY, SMALL, |entry| seen.push(shown(entry).1)).unwrap();
     (journal, seen)
 }
 
@@ -130,7 +136,7 @@ fn every_failed_operation_poisons() {
             assert_eq!(journal.append(&too_long), Err(AppendError::Disk(error.clone())));
             assert_eq!(journal.cut(Sequence(1)), Err(error.clone()));
             assert_eq!(journal.prepare(), Err(error.clone()));
-            assert_eq!(journal.replay(Sequence(0), |_, _| {}), Err(OpenError::Disk(error)));
+            assert_eq!(journal.replay(Sequence(0), |_| {}), Err(OpenError::Disk(error)));
         }
     }
 }
@@ -150,7 +156,7 @@ fn a_format_cut_short_leaves_nothing_or_everything() {
             disk.schedule(operation, Fault::PowerCut);
             Journal::format(&mut disk, IDENTITY).unwrap_err();
             disk.crash();
-            match Journal::open(disk.clone(), IDENTITY, SMALL, |_, _| {}) {
+            match Journal::open(disk.clone(), IDENTITY, SMALL, |_| {}) {
                 Ok(_) => assert_eq!(operation, 3, "only the rename makes a journal"),
                 Err(error) => {
                     assert_eq!(error, OpenError::Empty);
@@ -227,27 +233,6 @@ fn a_cut_finds_room_at_the_end_of_a_full_segment() {
 }
 
 #[test]
-fn a_journal_that_starts_above_its_last_cut_is_damage() {
-    let mut journal = fresh();
-    fill_first_segment_is_left(&mut journal);
-    journal.cut(Sequence(u64::MAX - 1)).unwrap();
-    for name in [b'x', b'y', b'z'] {
-        journal.append(&[name; SECTOR_BYTES / 2]).unwrap();
-        journal.sync().unwrap();
-    }
-    journal.cut(Sequence(journal.next().0 - 2)).unwrap();
-    assert_eq!(journal.live.len(), 2);
-    let first = journal.first();
-    let (lost, start) = (journal.live[0].number, journal.live[1].start);
-    let mut disk = journal.into_disk();
-    disk.remove(lost).unwrap();
-    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap_err();
-    let (segment, why) = (lost.plus(1), recover::Damage::Beheaded { start });
-    assert_eq!(error, OpenError::Damaged { segment, offset: 0, sequence: first, why });
-    assert!(error.to_string().ends_with("which nobody has cut"), "{error}");
-}
-
-#[test]
 fn a_spare_is_used_instead_of_a_new_file() {
     let mut journal = fresh();
     fill_first_segment(&mut journal);
@@ -285,12 +270,12 @@ fn a_replay_shows_the_durable_frames_again() {
     fill_first_segment_is_left(&mut journal);
     journal.append(b"unsynced").unwrap();
     let mut seen = Vec::new();
-    journal.replay(Sequence(0), |sequence, frame| seen.push((sequence.0, frame[0]))).unwrap();
+    journal.replay(Sequence(0), |entry| seen.push(shown(entry))).unwrap();
     let all: Vec<_> = (0..journal.durable().0).zip(b'a'..=b'z').collect();
     assert_eq!(seen, all);
     let mut late = Vec::new();
     let from = journal.durable();
-    journal.replay(from, |sequence, _| late.push(sequence)).unwrap();
+    journal.replay(from, |entry| late.push(shown(entry))).unwrap();
     assert_eq!(late, []);
 }
 
@@ -313,7 +298,7 @@ fn another_formats_version_is_named_and_nothing_is_visited() {
     let checksum = frame::CRC32C.checksum(&sector[..60]);
     sector[60..64].copy_from_slice(&checksum.to_le_bytes());
     disk.write_at(FIRST_SEGMENT, 0, &sector).unwrap();
-    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| panic!("visited")).unwrap_err();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_| panic!("visited")).unwrap_err();
     assert_eq!(error, OpenError::Version { segment: FIRST_SEGMENT, found });
     let text = "segment 1 has format version 3; this release reads version 2";
     assert_eq!(error.to_string(), text);
@@ -327,7 +312,7 @@ fn the_scratch_file_is_never_live_whatever_it_says() {
     disk.write_at(SCRATCH, 0, &header.to_sector()).unwrap();
     // Beside a spare; were both accepted, the spare would go, and all would count as no journal.
     disk.create(FIRST_SEGMENT, FIRST_SEGMENT_BYTES).unwrap();
-    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap_err();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_| {}).unwrap_err();
     let why = recover::Damage::Header;
     let (offset, sequence) = (0, Sequence(0));
     assert_eq!(error, OpenError::Damaged { segment: SCRATCH, offset, sequence, why });
@@ -346,7 +331,7 @@ fn a_segment_that_starts_below_its_predecessor_is_damage() {
     let mut disk = journal.into_disk();
     let header = Header { number: segment, start: Sequence(0), identity: IDENTITY };
     disk.write_at(segment, 0, &header.to_sector()).unwrap();
-    let error = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap_err();
+    let error = Journal::open(disk, IDENTITY, SMALL, |_| {}).unwrap_err();
     let why = recover::Damage::OutOfOrder;
     assert_eq!(error, OpenError::Damaged { segment, offset: 0, sequence: first, why });
 }
@@ -397,7 +382,7 @@ fn a_file_of_any_length_is_searched_to_its_end() {
         journal.sync().unwrap();
         let mut disk = journal.into_disk();
         disk.create(FIRST_SEGMENT.plus(1), bytes).unwrap();
-        let (_, recovered) = Journal::open(disk, IDENTITY, SMALL, |_, _| {}).unwrap();
+        let (_, recovered) = Journal::open(disk, IDENTITY, SMALL, |_| {}).unwrap();
         assert_eq!(recovered.frames, 1, "{bytes} bytes");
     }
 }

@@ -38,7 +38,7 @@ pub fn lost(node: NodeId, found: &Found) -> Wrong {
     let what = match found {
         Found::Whole { .. } => unreachable!("nothing is lost"),
         Found::Refused(error) => format!("cannot open its journal: {error}"),
-        Found::Beheaded => "has lost the beginning of its journal".to_owned(),
+        Found::Holed { from } => format!("has lost records of its journal from frame {from} on"),
         Found::TailGone => "has lost more than it acknowledged last".to_owned(),
         Found::LastBatchGone => "has lost the batch that it acknowledged last".to_owned(),
         Found::Other => "finds other records than it wrote".to_owned(),

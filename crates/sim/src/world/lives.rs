@@ -69,11 +69,17 @@ impl World {
             (Damage::FileLost, Err(Found::TailGone)) => self.unseen(id, before),
             (
                 Damage::Rot | Damage::Stale | Damage::Misdirected,
-                Err(Found::Refused(OpenError::Damaged { .. } | OpenError::Version { .. })),
+                Err(
+                    Found::Refused(OpenError::Damaged { .. } | OpenError::Version { .. })
+                    | Found::Holed { .. },
+                ),
             )
             | (
                 Damage::FileLost,
-                Err(Found::Refused(OpenError::Empty | OpenError::Damaged { .. }) | Found::Beheaded),
+                Err(
+                    Found::Refused(OpenError::Empty | OpenError::Damaged { .. })
+                    | Found::Holed { .. },
+                ),
             )
             | (Damage::Swapped, Err(Found::Refused(OpenError::Foreign { .. })))
             | (Damage::Lost, Err(Found::Refused(OpenError::Empty))) => {

@@ -78,16 +78,9 @@ impl Stage {
         let records = match host.storage.as_mut().map(crate::disk::Storage::open) {
             None => Vec::new(),
             Some(Found::Whole { records, .. }) => records,
-            Some(Found::Refused(why)) => {
+            Some(found @ (Found::Refused(_) | Found::Holed { .. })) => {
                 host.is_out = true;
-                let why = match why {
-                    OpenError::Empty => "it is empty".into(),
-                    OpenError::Foreign { .. } => "it is another one's".into(),
-                    OpenError::Damaged { sequence, .. } => {
-                        format!("frame {} was durable and is damaged", sequence.0)
-                    }
-                    OpenError::Version { .. } | OpenError::Disk(_) => why.to_string(),
-                };
+                let why = refusal(&found);
                 let what = format!(": does not start on its disk, for {why}");
                 self.tell(id, what, Telling::Outcomes);
                 return Ok(());
@@ -185,5 +178,18 @@ impl Stage {
 
     fn host(&mut self, id: NodeId) -> &mut Host {
         self.hosts.get_mut(&id).expect("a member has a host")
+    }
+}
+
+/// Why a disk is out of use, as a story tells it.
+fn refusal(found: &Found) -> String {
+    let damaged = |frame| format!("frame {frame} was durable and is damaged");
+    match found {
+        Found::Holed { from } => damaged(*from),
+        Found::Refused(OpenError::Empty) => "it is empty".into(),
+        Found::Refused(OpenError::Foreign { .. }) => "it is another one's".into(),
+        Found::Refused(OpenError::Damaged { sequence, .. }) => damaged(sequence.0),
+        Found::Refused(why @ (OpenError::Version { .. } | OpenError::Disk(_))) => why.to_string(),
+        other => unreachable!("{other:?} is no refusal"),
     }
 }
