@@ -84,6 +84,17 @@ pub struct Limits {
     pub ahead_slots_max: u64,
     /// And up to so many bytes.
     pub ahead_bytes_max: usize,
+    /// Bytes of values below the last snapshot that acceptors and learners go on keeping, about, so
+    /// that who is a little behind needs no snapshot.
+    pub retained_bytes_max: usize,
+    /// Bytes of votes that an acceptor keeps. Above, it does not vote until it may cut some.
+    pub votes_bytes_max: usize,
+    /// The largest snapshot that is fetched, in bytes: it is put together in memory.
+    pub snapshot_bytes_max: u64,
+    /// A snapshot is fetched in parts of so many bytes.
+    pub part_bytes_max: usize,
+    /// So many parts are asked for at a time.
+    pub parts_in_flight_max: u64,
 }
 
 impl Default for Limits {
@@ -98,6 +109,11 @@ impl Default for Limits {
             queue_bytes_max: 64 << 20,
             ahead_slots_max: 1 << 17,
             ahead_bytes_max: 64 << 20,
+            retained_bytes_max: 32 << 20,
+            votes_bytes_max: 1 << 30,
+            snapshot_bytes_max: 4 << 30,
+            part_bytes_max: 48 << 10,
+            parts_in_flight_max: 16,
         }
     }
 }

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::ballot::{NodeId, Slot};
+use crate::digest::{Mark, SnapshotId};
 use crate::event::Event;
 use crate::message::{Envelope, Message};
 use crate::record::Record;
@@ -24,6 +25,18 @@ pub enum Input {
     },
     /// Clients' values, to be proposed in this order. Given together, they travel together.
     Propose(Vec<Command>),
+    /// There is a snapshot of everything below its slot that others may have, part by part.
+    Kept {
+        /// Which.
+        snapshot: SnapshotId,
+        /// Whether it is on this node's disk, and will be there in its next life.
+        is_durable: bool,
+    },
+    /// The state was restored from a snapshot ([`Effects::restored`], or one of this node's own).
+    /// Nothing happens unless it covers more than what was handed out in `chosen`.
+    Restored(Mark),
+    /// Whether the disk has room for votes. It has, at first.
+    Room(bool),
     /// The deadline has passed.
     Tick,
 }
@@ -37,6 +50,11 @@ pub struct Effects {
     pub write: Write,
     /// Newly chosen: contiguous, in order, each slot exactly once in a replica's life.
     pub chosen: Vec<(Slot, Value)>,
+    /// Parts of this node's snapshots to be read and sent, as [`Message::Part`].
+    pub parts: Vec<PartWanted>,
+    /// A snapshot has come, whole: restore the state from it and say [`Input::Restored`], or do
+    /// nothing if it is of no use.
+    pub restored: Option<Restored>,
     /// Values that will not be proposed, or were lost from sight.
     pub refused: Vec<Refusal>,
     /// What happened.
@@ -58,6 +76,28 @@ impl Write {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty() && self.then_send.is_empty()
     }
+}
+
+/// A part of a snapshot that somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PartWanted {
+    /// Who asks.
+    pub to: NodeId,
+    /// Of which snapshot: one that [`Input::Kept`] named.
+    pub snapshot: SnapshotId,
+    /// The part's first byte.
+    pub offset: u64,
+    /// Its size, above zero. It lies within the snapshot.
+    pub bytes: usize,
+}
+
+/// A snapshot that came from another learner. Its bytes are those that its name names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Restored {
+    /// Its name.
+    pub snapshot: SnapshotId,
+    /// All of it.
+    pub bytes: Vec<u8>,
 }
 
 /// A value that this replica does not propose (any more).
@@ -98,6 +138,8 @@ impl Effects {
         self.write.records.clear();
         self.write.then_send.clear();
         self.chosen.clear();
+        self.parts.clear();
+        self.restored = None;
         self.refused.clear();
         self.events.clear();
     }

@@ -6,9 +6,9 @@
 //! local votes is never enough: a vote may be for an older, losing ballot.
 //!
 //! ```text
-//!   0 ........ prefix ........ prefix + ahead_slots_max
-//!   | chosen   | proposals seen, votes counted,   | not kept;
-//!   | no holes | chosen above a hole              | fetched later
+//!   0 ........ forgotten .. prefix ........ prefix + ahead_slots_max
+//!   | in a     | chosen,    | proposals seen, votes counted,   | not kept;
+//!   | snapshot | no holes   | chosen above a hole              | fetched later
 //! ```
 //!
 //! Source: Lamport, "Paxos Made Simple", section 2.3.
@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 
 use crate::ballot::{Ballot, NodeId, Slot};
 use crate::config::Limits;
+use crate::digest::Mark;
+use crate::marks::{Differs, Marks};
 use crate::quorum::Configuration;
 use crate::runs::{Run, Runs};
 use crate::tally::Tally;
@@ -29,6 +31,9 @@ pub struct Learner {
     prefix: Slot,
     /// Chosen values, below the prefix and above holes. Their ballot no longer matters.
     chosen: Runs,
+    /// Below this slot the values were let go; a snapshot covers them.
+    forgotten: Slot,
+    marks: Marks,
     /// Proposals at and above the prefix, per slot that of the highest ballot.
     seen: Runs,
     tally: Tally,
@@ -51,6 +56,8 @@ impl Learner {
         Learner {
             prefix: Slot::FIRST,
             chosen: Runs::default(),
+            forgotten: Slot::FIRST,
+            marks: Marks::default(),
             seen: Runs::default(),
             tally: Tally::default(),
             ahead_slots_max: limits.ahead_slots_max,
@@ -180,12 +187,16 @@ impl Learner {
     }
 
     /// Moves the prefix over everything that is chosen without a hole and hands it out: each slot
-    /// once, in order.
-    pub fn advance(&mut self, deliver: &mut Vec<(Slot, Value)>) {
+    /// once, in order. Tells if that shows another learner to hold another history.
+    pub fn advance(&mut self, deliver: &mut Vec<(Slot, Value)>) -> Option<Differs> {
         let before = self.prefix;
+        let mut differs = None;
         while let Some(run) =
             self.chosen.next_from(self.prefix).filter(|run| run.first == self.prefix)
         {
+            for value in run.values.iter() {
+                differs = differs.or(self.marks.extend(value));
+            }
             deliver.extend((self.prefix.0..).map(Slot).zip(run.values.iter().cloned()));
             self.prefix = run.end();
         }
@@ -193,6 +204,40 @@ impl Learner {
             self.seen.cut_below(self.prefix);
             self.tally.cut_below(self.prefix);
         }
+        differs
+    }
+
+    /// Digests of this learner's history.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Another learner's digest. Tells if it holds another history.
+    pub fn compare(&mut self, from: NodeId, mark: Mark) -> Option<Differs> {
+        self.marks.compare(from, mark)
+    }
+
+    /// Below this slot values were let go.
+    pub fn forgotten(&self) -> Slot {
+        self.forgotten
+    }
+
+    /// Lets go of values below `slot`, which a snapshot covers, but for the last `bytes_max` bytes.
+    pub fn forget(&mut self, slot: Slot, bytes_max: usize) {
+        let slot = slot.min(self.prefix);
+        let first = self.chosen.tail(slot, bytes_max);
+        self.forgotten = self.forgotten.max(first);
+        self.chosen.cut_below(self.forgotten);
+    }
+
+    /// Goes on from a snapshot that covers more than the prefix.
+    pub fn restore(&mut self, mark: Mark) {
+        assert!(mark.below > self.prefix, "a snapshot is not gone back to");
+        (self.prefix, self.forgotten) = (mark.below, mark.below);
+        self.chosen.cut_below(self.prefix);
+        self.seen.cut_below(self.prefix);
+        self.tally.cut_below(self.prefix);
+        self.marks.restore(mark);
     }
 
     /// Whether votes and proposals up to `end` are kept, if they are not known to be chosen.

@@ -95,9 +95,9 @@
 //! # Reading order
 //!
 //! The modules are declared in the order in which they are best read. `ballot`, `value`, `runs`,
-//! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `acceptor`, `proposer` and
-//! `learner` (with `tally`) the safety, without time; `support`, `election`, `resend` and
-//! `catchup` the liveness; `replica` puts them together; `wire` turns them into bytes.
+//! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `acceptor`,
+//! `proposer` and `learner` (with `tally` and `marks`) the safety, without time; `support`, `election`, `resend`,
+//! `catchup`, `keeping` and `transfer` the liveness; `replica` puts them together; `wire` turns them into bytes.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -117,11 +117,14 @@ mod config;
 pub mod acceptor;
 mod proposer;
 mod tally;
+mod marks;
 mod learner;
 mod support;
 mod election;
 mod resend;
 mod catchup;
+mod keeping;
+mod transfer;
 mod admit;
 mod replica;
 mod invariants;
@@ -132,7 +135,7 @@ pub mod wire;
 pub use ballot::{Ballot, Incarnation, NodeId, Slot};
 pub use config::{Announce, Config, Limits, Timing};
 pub use digest::{Digest, Mark, SnapshotId};
-pub use effects::{Effects, Input, Refusal, RefusalReason, Write};
+pub use effects::{Effects, Input, PartWanted, Refusal, RefusalReason, Restored, Write};
 pub use event::{Decline, Event};
 pub use message::{Envelope, Kind, Message, Page};
 pub use quorum::{

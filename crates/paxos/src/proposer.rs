@@ -356,6 +356,7 @@ impl Proposer {
         for at in known {
             leading.land(at);
         }
+        leading.land_below(prefix);
         if leading.next < prefix {
             if leading.start < prefix {
                 // Nobody in our quorum had voted there.
@@ -506,6 +507,19 @@ impl Leading {
         self.bytes_in_flight -= flight.run.values.bytes();
         self.introduced.retain(|slot, _| *slot < at || *slot >= flight.run.end());
         Some(flight.run)
+    }
+
+    /// Lands the part below `prefix` of the run that lies on both sides of it. The rest must be
+    /// able to stand alone: acceptors may have cut what is below.
+    fn land_below(&mut self, prefix: Slot) {
+        let Some(entry) = self.flights.first_entry().filter(|entry| *entry.key() < prefix) else {
+            return;
+        };
+        let (at, flight) = entry.remove_entry();
+        let rest = flight.run.clip(prefix, flight.run.end());
+        self.bytes_in_flight -= flight.run.values.bytes() - rest.values.bytes();
+        self.introduced.retain(|slot, _| *slot < at || *slot >= prefix);
+        self.flights.insert(prefix, Flight { run: rest, ..flight });
     }
 
     /// What must be proposed at `next`, at or below the leader-start slot: an adopted value, a

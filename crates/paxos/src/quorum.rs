@@ -50,7 +50,7 @@ impl Roles {
 pub struct Member {
     /// What it does.
     pub roles: Roles,
-    /// The disk it votes from; present exactly for acceptors.
+    /// The disk it votes from, and keeps snapshots on. Every acceptor has one; a learner may.
     pub disk: Option<DiskId>,
 }
 
@@ -79,7 +79,7 @@ pub enum ConfigurationError {
     NoAcceptor,
     /// More than [`NODES_MAX`] members.
     TooManyNodes(usize),
-    /// An acceptor without a disk id, or a disk id at a member that is no acceptor.
+    /// An acceptor without a disk id.
     Disk(NodeId),
     /// A quorum size of zero or above the number of acceptors.
     QuorumSize {
@@ -128,7 +128,7 @@ impl Configuration {
             if !member.roles.acceptor && !member.roles.learns() {
                 return Err(Error::NoRole(id));
             }
-            if member.roles.acceptor != member.disk.is_some() {
+            if member.roles.acceptor && member.disk.is_none() {
                 return Err(Error::Disk(id));
             }
         }
@@ -187,6 +187,20 @@ impl Configuration {
     /// The members that keep the history, sorted.
     pub fn learners(&self) -> impl Iterator<Item = NodeId> {
         self.members.iter().filter(|(_, member)| member.roles.learns()).map(|(id, _)| *id)
+    }
+
+    /// The members whose snapshots outlive them: learners with a disk, sorted.
+    pub fn keepers(&self) -> impl Iterator<Item = NodeId> {
+        let keeps = |member: &Member| member.roles.learns() && member.disk.is_some();
+        self.members.iter().filter(move |(_, member)| keeps(member)).map(|(id, _)| *id)
+    }
+
+    /// How many keepers must have a slot in a snapshot before an acceptor may cut it: as many as
+    /// acceptors have to vote for a value, so that cutting makes nothing easier to lose; all of
+    /// them if they are fewer. None: fewer than two keep snapshots, and acceptors never cut.
+    pub fn copies(&self) -> Option<usize> {
+        let keepers = self.keepers().count();
+        (keepers >= 2).then(|| self.phase2.clamp(2, keepers))
     }
 
     /// How many acceptors a quorum of phase `P` needs.
@@ -278,7 +292,7 @@ impl fmt::Display for ConfigurationError {
                 write!(f, "{count} nodes; at most {NODES_MAX} are allowed")
             }
             Self::Disk(id) => {
-                write!(f, "node {id}: a disk id belongs to every acceptor and to nobody else")
+                write!(f, "node {id} is an acceptor and has no disk id")
             }
             Self::QuorumSize { size, acceptors } => {
                 write!(f, "a quorum of {size} of {acceptors} acceptors is not possible")

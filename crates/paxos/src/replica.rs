@@ -3,6 +3,7 @@
 //! with the roles; the roles never call each other.
 
 mod due;
+mod keep;
 mod remember;
 mod timeless;
 
@@ -14,10 +15,12 @@ use crate::admit::admit;
 use crate::ballot::{Ballot, NodeId, Slot};
 use crate::catchup::Catchup;
 use crate::config::{Announce, Config};
+use crate::digest::Mark;
 use crate::effects::{Effects, Input, Refusal, RefusalReason};
 use crate::election::Election;
 use crate::event::{Decline, Event};
 use crate::invariants;
+use crate::keeping::{Kept, Reports};
 use crate::learner::{Contradiction, Learner};
 use crate::message::{Message, Page};
 use crate::proposer::{Promised, Proposer, Rejected};
@@ -27,6 +30,7 @@ use crate::resend::{Asked, Resend};
 use crate::rng::Rng;
 use crate::support::{Contact, Witness};
 use crate::time::Instant;
+use crate::transfer::Transfer;
 use crate::value::{Command, Values};
 
 /// One node of the protocol, whatever its roles. Pure: the same inputs give the same effects, to
@@ -44,6 +48,10 @@ pub struct Replica {
     resend: Resend,
     learner: Learner,
     catchup: Catchup,
+    kept: Kept,
+    reports: Reports,
+    transfer: Transfer,
+    has_room: bool,
 }
 
 /// What a replica thinks its part is.
@@ -95,6 +103,10 @@ impl Replica {
             resend: Resend::new(&config.timing),
             learner: Learner::new(&config.limits),
             catchup: Catchup::new(&config.timing),
+            kept: Kept::new(config.timing.resend_max),
+            reports: Reports::default(),
+            transfer: Transfer::new(&config.timing, &config.limits),
+            has_room: true,
             rng,
             config,
         }
@@ -105,6 +117,9 @@ impl Replica {
         match input {
             Input::Message { from, message } => self.on_message(now, from, message, effects),
             Input::Propose(commands) => self.on_propose(now, commands, effects),
+            Input::Kept { snapshot, is_durable } => self.on_snapshot(now, snapshot, is_durable),
+            Input::Restored(mark) => self.on_restored(now, mark, effects),
+            Input::Room(has_room) => self.has_room = has_room,
             Input::Tick => self.on_tick(now, effects),
         }
         self.deliver(now, effects);
@@ -115,7 +130,9 @@ impl Replica {
     /// When to step with [`Input::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let leads = self.roles.leader.then(|| self.election.deadline());
-        [leads, self.resend.deadline(), self.catchup.deadline()].into_iter().flatten().min()
+        let roles = [leads, self.resend.deadline(), self.catchup.deadline()];
+        let snapshots = [self.kept.deadline(), self.transfer.deadline()];
+        roles.into_iter().chain(snapshots).flatten().min()
     }
 
     /// What this node was told at birth.
@@ -151,6 +168,16 @@ impl Replica {
     /// One past the last slot of the contiguous chosen prefix.
     pub fn chosen(&self) -> Slot {
         self.learner.prefix()
+    }
+
+    /// Below this slot chosen values are only in snapshots.
+    pub fn forgotten(&self) -> Slot {
+        self.learner.forgotten()
+    }
+
+    /// The digest of everything chosen below [`Replica::chosen`].
+    pub fn mark(&self) -> Mark {
+        self.learner.marks().now()
     }
 
     /// Slots proposed here and not yet chosen.
@@ -194,8 +221,11 @@ impl Replica {
                 self.on_accepted(from, ballot, first, end, effects);
             }
             Message::Chosen { ballot, chosen } => self.on_chosen(from, ballot, chosen, effects),
-            Message::Heartbeat { ballot, sent, proof_age, chosen, mark: _ } => {
+            Message::Heartbeat { ballot, sent, proof_age, chosen, mark } => {
                 self.on_heartbeat(now, from, ballot, proof_age, chosen, effects);
+                if self.roles.learns() && from != self.config.node {
+                    Self::diverged(self.learner.compare(from, mark), effects);
+                }
                 self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
             }
             Message::HeartbeatReply { ballot, sent } => {
@@ -217,9 +247,7 @@ impl Replica {
             Message::Fetch { from: slot } => self.on_fetch(from, slot, effects),
             Message::Learned { first, values, chosen, truncated } => {
                 self.catchup.heard(chosen);
-                if truncated > self.learner.prefix() {
-                    effects.events.push(Event::Behind { truncated });
-                }
+                self.want_snapshot(now, from, truncated, effects);
                 let learned = self.learner.learn(first, values);
                 note(from, learned, effects);
             }
@@ -228,9 +256,13 @@ impl Replica {
             Message::Confirmed { .. } => {}
             Message::ReadIndex { .. } => {}
             Message::ReadIndexReply { .. } => {}
-            Message::Kept { .. } => {}
-            Message::FetchPart { .. } => {}
-            Message::Part { .. } => {}
+            Message::Kept { below } => self.on_kept(from, below, effects),
+            Message::FetchPart { snapshot, offset } => {
+                self.on_fetch_part(from, snapshot, offset, effects);
+            }
+            Message::Part { snapshot, offset, bytes } => {
+                self.on_part(now, snapshot, offset, bytes, effects);
+            }
         }
     }
 
@@ -292,6 +324,12 @@ impl Replica {
     ) {
         self.catchup.heard(truncated);
         self.proposer.saw(promised);
+        if truncated > self.learner.prefix() && self.proposer.ballot() == Some(ballot) {
+            // What we wait for is decided, and its votes are cut: nobody will accept it again.
+            effects.events.push(Event::Behind { truncated });
+            self.give_up(now);
+            return;
+        }
         match self.proposer.rejected(&self.config.configuration, from, ballot, promised) {
             Rejected::Stale => {}
             Rejected::Contested => {
@@ -385,7 +423,7 @@ impl Replica {
         if knows_more || !self.roles.acceptor {
             let values = self.learner.read(slot, bytes_max);
             let chosen = self.learner.prefix();
-            let truncated = Slot::FIRST;
+            let truncated = self.learner.forgotten();
             effects.send(from, Message::Learned { first: slot, values, chosen, truncated });
         } else {
             let page = self.acceptor.page(slot, bytes_max);
@@ -408,9 +446,11 @@ impl Replica {
     /// Hands out what has become chosen without a hole, and tells those who wait for it.
     fn deliver(&mut self, now: Instant, effects: &mut Effects) {
         let before = self.learner.prefix();
-        self.learner.advance(&mut effects.chosen);
+        let differs = self.learner.advance(&mut effects.chosen);
+        Self::diverged(differs, effects);
         let prefix = self.learner.prefix();
         if prefix > before {
+            self.transfer.reached(prefix);
             self.settle(now, effects);
             if let Some(target) = self.catchup.progressed(now, prefix) {
                 self.fetch(target, effects);

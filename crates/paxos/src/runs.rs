@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::ballot::{Ballot, Slot};
-use crate::value::{Value, Values, distance};
+use crate::value::{VALUE_OVERHEAD, Value, Values, distance};
 
 /// Values of consecutive slots, proposed or accepted at one ballot. Never empty where it matters:
 /// the codec refuses an empty run and no role makes one.
@@ -151,6 +151,20 @@ impl Runs {
         self.bytes
     }
 
+    /// Where the values below `end` begin that take about `bytes_max` on the wire: never more.
+    pub fn tail(&self, end: Slot, bytes_max: usize) -> Slot {
+        let mut bytes = 0;
+        let mut first = end;
+        for run in self.by_first.range(..end).rev().map(|(_, run)| run.clip(run.first, end)) {
+            bytes += run.values.len() * VALUE_OVERHEAD + run.values.bytes();
+            if bytes > bytes_max {
+                return first;
+            }
+            first = run.first;
+        }
+        first
+    }
+
     fn remove(&mut self, first: Slot) {
         let run = self.by_first.remove(&first);
         self.bytes -= run.map_or(0, |run| run.values.bytes());
@@ -187,6 +201,20 @@ mod tests {
         let values: Vec<Value> =
             bytes.iter().map(|byte| Value::Command(vec![*byte].into())).collect();
         Run { ballot: ballot(round), first: Slot(first), values: values.into() }
+    }
+
+    #[test]
+    fn a_tail_is_never_more_than_it_may() {
+        let mut runs = Runs::default();
+        for it in [run(1, 0, b"aa"), run(1, 2, b"b"), run(1, 7, b"cc")] {
+            runs.merge(&it);
+        }
+        let each = VALUE_OVERHEAD + 1;
+        let tail = |end, values: usize| runs.tail(Slot(end), values * each).0;
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|values| tail(9, values)), [9, 9, 7, 2, 2, 0]);
+        assert_eq!(tail(8, 1), 7, "a part of a run");
+        assert_eq!(tail(3, 1), 2);
+        assert_eq!(tail(20, 9), 0);
     }
 
     #[test]

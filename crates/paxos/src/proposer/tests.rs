@@ -352,7 +352,9 @@ fn what_is_learned_elsewhere_is_no_longer_in_flight() {
     let (start, seven) = (Value::LeaderStart, value(7));
     let chosen = |slot| Some(if slot == Slot(0) { &start } else { &seven });
     assert_eq!(proposer.settled(Slot(2), chosen), None);
-    assert_eq!(proposer.window(), Some((Slot(1), Slot(3))), "half of a run is not closed");
+    assert_eq!(proposer.window(), Some((Slot(2), Slot(3))), "half of a run stands alone");
+    let rest: Vec<Slot> = proposer.unaccepted(&configuration()).map(|(run, _)| run.first).collect();
+    assert_eq!(rest, [Slot(2)]);
     assert_eq!(proposer.settled(Slot(3), chosen), None);
     assert_eq!(proposer.window(), Some((Slot(3), Slot(3))));
 }

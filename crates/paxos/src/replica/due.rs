@@ -2,7 +2,6 @@
 
 use super::Replica;
 use crate::catchup::Target;
-use crate::digest::Mark;
 use crate::effects::Effects;
 use crate::election::Due;
 use crate::event::Event;
@@ -34,6 +33,8 @@ impl Replica {
         if let Some(target) = self.catchup.due(now, prefix, me, leader, configuration) {
             self.fetch(target, effects);
         }
+        self.announce_kept(now, effects);
+        self.fetch_parts(now, effects);
     }
 
     fn probe(&mut self, id: u64, spared: bool, effects: &mut Effects) {
@@ -56,9 +57,8 @@ impl Replica {
             self.give_up(now);
             return;
         }
-        let chosen = self.learner.prefix();
-        let heartbeat =
-            Message::Heartbeat { ballot, sent: now, proof_age, chosen, mark: Mark::default() };
+        let (chosen, mark) = (self.learner.prefix(), self.learner.marks().latest());
+        let heartbeat = Message::Heartbeat { ballot, sent: now, proof_age, chosen, mark };
         effects.send_all(configuration.members().keys().copied(), &heartbeat);
     }
 

@@ -63,6 +63,10 @@ impl Replica {
     pub(super) fn accept(&mut self, now: Instant, from: NodeId, run: &Run, effects: &mut Effects) {
         let raises = run.ballot > self.acceptor.promised();
         match self.acceptor.accept(run) {
+            Answer::Yes(_) if !self.has_room_for(run) => {
+                effects.events.push(Event::NoRoom { ballot: run.ballot });
+                return;
+            }
             Answer::Yes(record) => {
                 self.keep(record, effects);
                 if raises {
@@ -86,6 +90,14 @@ impl Replica {
             }
             Announce::LeaderOnly => effects.send(from, accepted),
         }
+    }
+
+    /// Whether there is room for a vote, on the disk and in the acceptor's budget. Without, it
+    /// stays silent, as if the Accept were lost: the leader says it again, and by then votes may
+    /// have been cut. Promises are always given: they are small, and somebody must lead.
+    fn has_room_for(&self, run: &Run) -> bool {
+        let bytes = self.acceptor.votes().bytes() + run.values.bytes();
+        self.has_room && bytes <= self.config.limits.votes_bytes_max
     }
 
     pub(super) fn keep(&mut self, record: Record, effects: &mut Effects) {

@@ -12,15 +12,15 @@ use crate::runs::Run;
 use crate::value::Value;
 
 /// Two leaders, three acceptors, one learner.
-const APART: fn(u32) -> Roles =
+pub(super) const APART: fn(u32) -> Roles =
     |id| Roles { leader: id <= 2, acceptor: (3..=5).contains(&id), learner: id == 6 };
 /// Three nodes that do everything.
-const TOGETHER: fn(u32) -> Roles =
+pub(super) const TOGETHER: fn(u32) -> Roles =
     |id| Roles { leader: id <= 3, acceptor: id <= 3, learner: false };
 
 const BYTES_MAX: usize = 10;
 
-fn node(id: u32, roles: fn(u32) -> Roles, announce: Announce) -> Replica {
+pub(super) fn node(id: u32, roles: fn(u32) -> Roles, announce: Announce) -> Replica {
     let member = |id| {
         let roles = roles(id);
         (NodeId(id), Member { roles, disk: roles.acceptor.then(DiskId::default) })
@@ -37,7 +37,7 @@ fn node(id: u32, roles: fn(u32) -> Roles, announce: Announce) -> Replica {
     Replica::recover(config, [], Instant(0), 1)
 }
 
-fn hear(replica: &mut Replica, now: u64, from: u32, message: Message) -> Effects {
+pub(super) fn hear(replica: &mut Replica, now: u64, from: u32, message: Message) -> Effects {
     let mut effects = Effects::default();
     let input = Input::Message { from: NodeId(from), message };
     replica.step(Instant(now), input, &mut effects);
@@ -45,7 +45,7 @@ fn hear(replica: &mut Replica, now: u64, from: u32, message: Message) -> Effects
 }
 
 /// The node leads, by the votes of the first two acceptors.
-fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
+pub(super) fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
     let now = replica.deadline().expect("a leader waits for something");
     replica.step(now, Input::Tick, &mut Effects::default());
     let acceptors: Vec<u32> =
@@ -65,11 +65,11 @@ fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
     (now, ballot, effects)
 }
 
-fn ballot(round: u64, leader: u32) -> Ballot {
+pub(super) fn ballot(round: u64, leader: u32) -> Ballot {
     Ballot { round, leader: NodeId(leader), incarnation: Incarnation(0) }
 }
 
-fn heartbeat(ballot: Ballot) -> Message {
+pub(super) fn heartbeat(ballot: Ballot) -> Message {
     let proof_age = Some(Duration::ZERO);
     Message::Heartbeat {
         ballot,
@@ -80,7 +80,7 @@ fn heartbeat(ballot: Ballot) -> Message {
     }
 }
 
-fn accept(ballot: Ballot, first: u64, byte: u8) -> Message {
+pub(super) fn accept(ballot: Ballot, first: u64, byte: u8) -> Message {
     let values = vec![Value::Command(vec![byte].into())].into();
     Message::Accept { run: Run { ballot, first: Slot(first), values }, chosen: Slot(0) }
 }
@@ -92,7 +92,7 @@ fn learned(byte: u8, count: usize, truncated: u64) -> Message {
 }
 
 /// To whom something of that kind goes, at once or behind the disk.
-fn sent(effects: &Effects, kind: Kind) -> Vec<u32> {
+pub(super) fn sent(effects: &Effects, kind: Kind) -> Vec<u32> {
     let all = effects.send.iter().chain(&effects.write.then_send);
     all.filter(|envelope| envelope.message.kind() == kind).map(|envelope| envelope.to.0).collect()
 }
