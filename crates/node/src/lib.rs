@@ -20,13 +20,17 @@ mod history;
 mod sessions;
 mod log_time;
 mod waiters;
+mod snapshot;
 mod node;
 pub mod recovery;
+mod ledger;
 
 pub use history::{Entry, History};
+pub use ledger::Ledger;
 pub use machine::{Output, StateMachine};
 pub use node::{Append, Effects, Input, Node, Outcome, Reply, Ticket};
 pub use request::{Kind, Nonce, Request, RequestError};
 pub use sessions::{
     Refused, SESSION_LIFETIME_US, SESSION_WINDOW, SESSIONS_MAX, Sessions, SessionsError,
 };
+pub use snapshot::{Frozen, SnapshotError};

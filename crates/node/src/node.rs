@@ -2,13 +2,23 @@
 
 use alloc::vec::Vec;
 
-use paxos::{Command, Config, Instant, NodeId, Part, Record, RefusalReason, Replica, Slot, Value};
+use paxos::{
+    Command, Config, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored, Slot,
+    SnapshotId, Value,
+};
 
 use crate::log_time::LogClock;
 use crate::machine::StateMachine;
 use crate::request::Request;
 use crate::sessions::{Refused, Sessions};
+use crate::snapshot::{Frozen, SnapshotError, Thawed, thaw};
 use crate::waiters::Waiters;
+
+/// Bytes applied from one snapshot to the next, unless it is told otherwise.
+const SNAPSHOT_EVERY: u64 = 64 << 20;
+
+/// What a slot is counted for beside its value.
+const SLOT_OVERHEAD: u64 = 32;
 
 /// One node.
 #[derive(Clone, Debug)]
@@ -19,6 +29,11 @@ pub struct Node<M: StateMachine> {
     waiters: Waiters,
     log_clock: LogClock,
     applied: Slot,
+    snapshot_every: u64,
+    /// Applied since the last snapshot, in bytes.
+    since_snapshot: u64,
+    /// A snapshot was frozen, and its bytes are being made.
+    is_capturing: bool,
 }
 
 /// Names one question of the driver's; comes back with the answer.
@@ -46,18 +61,35 @@ pub enum Input {
     },
     /// Clients ask. What is given together travels together.
     Append(Vec<Append>),
+    /// The snapshot that [`Effects::capture`] asked for, or one that [`Effects::installed`] told
+    /// of, can be read and given to others; or one that was found when this life began.
+    Kept {
+        /// Its name.
+        snapshot: SnapshotId,
+        /// Whether it is on disk.
+        is_durable: bool,
+    },
+    /// The snapshot that [`Effects::capture`] asked for could not be kept.
+    NotKept,
+    /// Whether the disk has room for votes. It has, at first.
+    Room(bool),
     /// The deadline has passed.
     Tick,
 }
 
 /// What a node wants done. Reused: clearing keeps the capacity.
 #[derive(Clone, Debug)]
-pub struct Effects<O> {
+pub struct Effects<M: StateMachine> {
     /// Messages, writes and events. `chosen` and `refused` are always empty: the node has turned
     /// them into state and answers.
     pub replica: paxos::Effects,
     /// Answers, each to a ticket given earlier or just now.
-    pub replies: Vec<(Ticket, Reply<O>)>,
+    pub replies: Vec<(Ticket, Reply<M::Output>)>,
+    /// Make this snapshot's bytes, keep them, and say [`Input::Kept`] or [`Input::NotKept`]. No
+    /// other is asked for before.
+    pub capture: Option<Frozen<M>>,
+    /// The state was restored from this snapshot of another node's: keep it, too.
+    pub installed: Option<Restored>,
 }
 
 /// What became of a request.
@@ -141,17 +173,20 @@ impl<O> Reply<O> {
     }
 }
 
-impl<O> Default for Effects<O> {
-    fn default() -> Effects<O> {
-        Effects { replica: paxos::Effects::default(), replies: Vec::new() }
+impl<M: StateMachine> Default for Effects<M> {
+    fn default() -> Effects<M> {
+        let replica = paxos::Effects::default();
+        Effects { replica, replies: Vec::new(), capture: None, installed: None }
     }
 }
 
-impl<O> Effects<O> {
+impl<M: StateMachine> Effects<M> {
     /// Empties every list and keeps its memory.
     pub fn clear(&mut self) {
         self.replica.clear();
         self.replies.clear();
+        self.capture = None;
+        self.installed = None;
     }
 }
 
@@ -168,14 +203,63 @@ impl<M: StateMachine> Node<M> {
         let replica = Replica::recover(config, records, now, seed);
         let (sessions, waiters) = (Sessions::default(), Waiters::default());
         let log_clock = LogClock::default();
-        Node { replica, machine, sessions, waiters, log_clock, applied: Slot::FIRST }
+        Node {
+            replica,
+            machine,
+            sessions,
+            waiters,
+            log_clock,
+            applied: Slot::FIRST,
+            snapshot_every: SNAPSHOT_EVERY,
+            since_snapshot: 0,
+            is_capturing: false,
+        }
+    }
+
+    /// Asks for a snapshot each time that about so many bytes were applied.
+    #[must_use]
+    pub fn snapshot_every(self, bytes: u64) -> Node<M> {
+        Node { snapshot_every: bytes, ..self }
+    }
+
+    /// Goes on from a snapshot, if it covers more than what is applied here.
+    pub fn restore(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        effects: &mut Effects<M>,
+    ) -> Result<SnapshotId, SnapshotError> {
+        let configuration = &self.replica.config().configuration;
+        let (snapshot, Thawed { mark, sessions, machine }) =
+            thaw(configuration, &self.machine, bytes)?;
+        if mark.below > self.applied {
+            (self.sessions, self.machine, self.applied) = (sessions, machine, mark.below);
+            self.since_snapshot = 0;
+            // Where their requests stand, if anywhere, was not seen.
+            let leader = self.replica.leader(now);
+            let unknown = self.waiters.take_all().map(|it| (it, Reply::Unknown { leader }));
+            effects.replies.extend(unknown);
+            self.replica.step(now, paxos::Input::Restored(mark), &mut effects.replica);
+            self.answer_refused(now, effects);
+            self.apply_chosen(now, effects);
+        }
+        Ok(snapshot)
     }
 
     /// Reacts to one input.
-    pub fn step(&mut self, now: Instant, input: Input, effects: &mut Effects<M::Output>) {
+    pub fn step(&mut self, now: Instant, input: Input, effects: &mut Effects<M>) {
         let input = match input {
             Input::Message { from, message } => paxos::Input::Message { from, message },
             Input::Append(appends) => paxos::Input::Propose(self.register(now, appends, effects)),
+            Input::Kept { snapshot, is_durable } => {
+                self.is_capturing = false;
+                paxos::Input::Kept { snapshot, is_durable }
+            }
+            Input::NotKept => {
+                self.is_capturing = false;
+                return;
+            }
+            Input::Room(has_room) => paxos::Input::Room(has_room),
             Input::Tick => paxos::Input::Tick,
         };
         self.replica.step(now, input, &mut effects.replica);
@@ -184,6 +268,25 @@ impl<M: StateMachine> Node<M> {
         }
         self.answer_refused(now, effects);
         self.apply_chosen(now, effects);
+        if let Some(fetched) = effects.replica.restored.take()
+            && self.restore(now, &fetched.bytes, effects).is_ok()
+        {
+            effects.installed = Some(fetched);
+        }
+        self.capture(effects);
+    }
+
+    /// Asks for a snapshot, if it is time.
+    fn capture(&mut self, effects: &mut Effects<M>) {
+        if self.since_snapshot < self.snapshot_every || self.is_capturing {
+            return;
+        }
+        let mark = self.replica.mark();
+        assert!(mark.below == self.applied, "what is chosen here is applied in the same step");
+        let configuration = &self.replica.config().configuration;
+        let frozen = Frozen::new(configuration, mark, &self.sessions, &self.machine);
+        (self.since_snapshot, self.is_capturing) = (0, true);
+        effects.capture = Some(frozen);
     }
 
     /// When to step with [`Input::Tick`], if nothing else happens before.
@@ -221,7 +324,7 @@ impl<M: StateMachine> Node<M> {
         &mut self,
         now: Instant,
         appends: Vec<Append>,
-        effects: &mut Effects<M::Output>,
+        effects: &mut Effects<M>,
     ) -> Vec<Command> {
         let stamp_us = self.log_clock.stamp(self.sessions.time_us(), now);
         let mut commands = Vec::with_capacity(appends.len());
@@ -241,7 +344,7 @@ impl<M: StateMachine> Node<M> {
         commands
     }
 
-    fn answer_refused(&mut self, now: Instant, effects: &mut Effects<M::Output>) {
+    fn answer_refused(&mut self, now: Instant, effects: &mut Effects<M>) {
         for refusal in effects.replica.refused.drain(..) {
             let Ok(request) = Request::decode(&refusal.command) else {
                 continue;
@@ -261,10 +364,11 @@ impl<M: StateMachine> Node<M> {
         }
     }
 
-    fn apply_chosen(&mut self, now: Instant, effects: &mut Effects<M::Output>) {
+    fn apply_chosen(&mut self, now: Instant, effects: &mut Effects<M>) {
         for (slot, value) in effects.replica.chosen.drain(..) {
             assert!(slot == self.applied, "slots are applied in order, each once");
             self.applied = slot.plus(1);
+            self.since_snapshot += SLOT_OVERHEAD + value.len() as u64;
             let command = match value {
                 Value::Command(command) => command,
                 Value::LeaderStart if self.replica.part() == Part::Leading => {

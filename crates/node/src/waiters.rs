@@ -34,6 +34,11 @@ impl Waiters {
         self.by_request.remove(&key(request))
     }
 
+    /// Everybody who waits, no longer.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Ticket> {
+        core::mem::take(&mut self.by_request).into_values()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_request.len()
     }

@@ -17,7 +17,7 @@ struct Alone {
     node: Node<History>,
     now: Instant,
     inbox: VecDeque<Message>,
-    effects: Effects<()>,
+    effects: Effects<History>,
     replies: Vec<(Ticket, Reply<()>)>,
 }
 
@@ -110,7 +110,7 @@ fn a_request_is_answered_with_its_slot_when_it_is_applied() {
     assert_eq!(alone.replies.len(), 1);
     assert_eq!(alone.replies[0].0, Ticket(7));
     let slot = slot_of(&alone.replies[0].1).expect("done");
-    assert_eq!(alone.node.machine().entries()[0].slot.0, slot);
+    assert_eq!(alone.node.machine().entries().next().unwrap().slot.0, slot);
     assert_eq!(alone.node.waiting(), 0);
 }
 
@@ -125,7 +125,7 @@ fn a_retry_is_answered_and_applied_once() {
     alone.append(3, &request(1, 1));
     let slots: Vec<_> = alone.replies[1..].iter().map(|(_, reply)| slot_of(reply)).collect();
     assert!(slots.iter().all(|slot| slot.is_some() && *slot == slots[0]));
-    assert_eq!(alone.node.machine().entries().len(), 1);
+    assert_eq!(alone.node.machine().held(), 1);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_node_that_knows_nothing_yet_calls_no_client_expired() {
     assert_eq!(alone.replies, [], "no verdict from an empty table");
     alone.settle();
     assert_eq!(alone.replies, [(Ticket(1), Reply::Refused(Refused::Expired))]);
-    assert!(alone.node.machine().entries().is_empty());
+    assert!(alone.node.machine().entries().next().is_none());
     // Once slot 1 is applied, what it did not open is not proposed any more.
     alone.append(2, &request(5, 4));
     assert_eq!(alone.replies[1..], [(Ticket(2), Reply::Refused(Refused::Expired))]);
@@ -209,7 +209,7 @@ fn a_node_says_what_it_has_applied_and_when_to_wake_it() {
 
 #[test]
 fn cleared_effects_are_empty() {
-    let mut effects: Effects<()> = Effects::default();
+    let mut effects: Effects<History> = Effects::default();
     effects.replies.push((Ticket(1), Reply::Busy));
     effects.replica.events.push(paxos::Event::Probed);
     effects.clear();
@@ -260,7 +260,10 @@ fn what_is_proposed_carries_the_leaders_time() {
     alone.append(1, &request(1, 1));
     alone.settle();
     assert_eq!(alone.node.sessions().time_us(), opened + 7_000_000);
-    assert_eq!(alone.node.machine().entries()[0].request.stamp_us(), opened + 7_000_000);
+    assert_eq!(
+        alone.node.machine().entries().next().unwrap().request.stamp_us(),
+        opened + 7_000_000
+    );
     // After a crash the log's time goes on where it was, without the time between.
     let records = alone.records();
     let mut again = Alone::start(2, records);
@@ -284,7 +287,7 @@ fn a_session_ends_by_the_leaders_time_and_its_client_is_told() {
     alone.append(2, &request(2, 2));
     alone.settle();
     assert_eq!(alone.replies[1..], [(Ticket(2), Reply::Refused(Refused::Expired))]);
-    assert_eq!(alone.node.machine().entries().len(), 1);
+    assert_eq!(alone.node.machine().held(), 1);
     assert_eq!(alone.node.sessions().count(), 0);
 }
 
@@ -297,7 +300,7 @@ fn a_session_can_be_kept_and_closed() {
     alone.settle();
     let (kept, closed) = (Reply::Kept { slot: Slot(2) }, Reply::Closed { slot: Slot(3) });
     assert_eq!(alone.replies, [(Ticket(1), kept), (Ticket(2), closed)]);
-    assert!(alone.node.machine().entries().is_empty(), "no business of the machine");
+    assert!(alone.node.machine().entries().next().is_none(), "no business of the machine");
     alone.append(3, &request(1, 1));
     assert_eq!(alone.replies[2..], [(Ticket(3), Reply::Refused(Refused::Expired))]);
 }
@@ -330,4 +333,98 @@ fn a_node_that_does_not_lead_counts_no_time() {
     alone.node.log_clock.start(0, alone.now);
     alone.step(Input::Tick);
     assert_eq!(alone.node.log_clock, LogClock::default(), "it led, and leads no more");
+}
+
+/// Appends ten values and gives back the snapshot that was asked for.
+fn captured(alone: &mut Alone) -> (SnapshotId, Vec<u8>) {
+    alone.lead_with_a_session();
+    alone.node.snapshot_every = 400;
+    let mut frozen = vec![];
+    for sequence in 1..=10 {
+        let append = Append { ticket: Ticket(sequence), request: request(sequence, 1) };
+        let mut input = Some(Input::Append(vec![append]));
+        while let Some(input) = input.take().or_else(|| {
+            let message = alone.inbox.pop_front()?;
+            Some(Input::Message { from: NodeId(1), message })
+        }) {
+            alone.node.step(alone.now, input, &mut alone.effects);
+            frozen.extend(alone.effects.capture.take());
+            let effects = &mut alone.effects.replica;
+            let sent = effects.send.drain(..).chain(effects.write.then_send.drain(..));
+            alone.inbox.extend(sent.map(|envelope| envelope.message));
+            alone.effects.clear();
+        }
+    }
+    assert_eq!(frozen.len(), 1, "no second one while the first is being made");
+    frozen.remove(0).encode()
+}
+
+#[test]
+fn a_snapshot_is_asked_for_once_until_it_is_kept_or_not() {
+    let asks = |input: fn(SnapshotId) -> Input| {
+        let mut alone = Alone::start(1, vec![]);
+        let (snapshot, _) = captured(&mut alone);
+        alone.step(input(snapshot));
+        alone.append(20, &request(11, 1));
+        let mut asks = 0;
+        while let Some(message) = alone.inbox.pop_front() {
+            let input = Input::Message { from: NodeId(1), message };
+            alone.node.step(alone.now, input, &mut alone.effects);
+            asks += usize::from(alone.effects.capture.is_some());
+            let effects = &mut alone.effects.replica;
+            let sent = effects.send.drain(..).chain(effects.write.then_send.drain(..));
+            alone.inbox.extend(sent.map(|envelope| envelope.message));
+            alone.effects.clear();
+        }
+        asks
+    };
+    assert_eq!(asks(|snapshot| Input::Kept { snapshot, is_durable: true }), 1);
+    assert_eq!(asks(|_| Input::NotKept), 1);
+    assert_eq!(asks(|_| Input::Tick), 0);
+}
+
+#[test]
+fn a_node_goes_on_from_a_snapshot_as_if_it_had_applied_all_of_it() {
+    let mut alone = Alone::start(1, vec![]);
+    let (snapshot, bytes) = captured(&mut alone);
+    let mut late = Alone::start(2, alone.records());
+    assert_eq!(late.node.restore(late.now, &bytes, &mut late.effects), Ok(snapshot));
+    assert_eq!(late.node.applied(), snapshot.below);
+    late.lead();
+    late.settle();
+    // Values of the snapshot are known, and what came after it was learned from the votes.
+    assert_eq!(late.node.machine().held(), 10);
+    late.append(30, &request(1, 1));
+    late.append(31, &request(10, 1));
+    let slots: Vec<Option<u64>> = late.replies.iter().map(|(_, it)| slot_of(it)).collect();
+    assert_eq!(slots, [Some(2), Some(11)]);
+    let older = late.node.restore(late.now, &bytes, &mut late.effects);
+    assert_eq!(older, Ok(snapshot), "it is one");
+    assert_eq!(late.node.machine().held(), 10, "and nothing is gone back to");
+}
+
+#[test]
+fn who_waits_when_a_snapshot_comes_is_told_that_nothing_is_known() {
+    let mut alone = Alone::start(1, vec![]);
+    let (_, bytes) = captured(&mut alone);
+    let mut late = Alone::start(2, vec![]);
+    late.lead();
+    late.append(5, &request(1, 1));
+    assert_eq!(late.node.waiting(), 1);
+    late.node.restore(late.now, &bytes, &mut late.effects).unwrap();
+    assert_eq!(late.node.waiting(), 0);
+    let ticket = late.effects.replies.iter().map(|(ticket, _)| ticket.0);
+    assert!(ticket.eq([5]));
+    assert!(matches!(late.effects.replies[0].1, Reply::Unknown { .. }));
+}
+
+#[test]
+fn a_snapshot_that_is_none_changes_nothing() {
+    let mut alone = Alone::start(1, vec![]);
+    let (_, mut bytes) = captured(&mut alone);
+    bytes.truncate(40);
+    let mut late = Alone::start(2, vec![]);
+    let refused = late.node.restore(late.now, &bytes, &mut late.effects);
+    assert_eq!(refused, Err(SnapshotError::Short));
+    assert_eq!((late.node.applied(), late.node.machine().held()), (Slot(0), 0));
 }

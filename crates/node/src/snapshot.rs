@@ -1,0 +1,167 @@
+//! Everything that a node has applied, as bytes: what a learner goes on from that comes too late
+//! for the history.
+//!
+//! ```text
+//!   version u8 = 1 | cluster 16 | epoch u64
+//!   members u32, then for each: id u32 | roles u8 | has a disk u8 | disk 16
+//!   phase 1 u32 | phase 2 u32
+//!   below u64 | digest of the history below 16
+//!   length u64 | sessions | machine ...
+//! ```
+//!
+//! The configuration travels with the state, and with its epoch: a state that comes without it
+//! could be believed under another one's quorums. What is not in here (votes, promises) is not a
+//! learner's.
+//!
+//! Source: the contents are those of Ongaro, "Consensus: Bridging Theory and Practice", chapter 5,
+//! with the digest of the history beside the last position.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use paxos::{Configuration, Digest, Mark, Slot, SnapshotId};
+
+use crate::machine::StateMachine;
+use crate::sessions::{Sessions, SessionsError};
+
+/// A node's state at one slot, which stays as it is while the node goes on. Made quickly; its
+/// bytes can be made later, elsewhere.
+#[derive(Clone, Debug)]
+pub struct Frozen<M: StateMachine> {
+    head: Vec<u8>,
+    below: Slot,
+    machine: M::Frozen,
+}
+
+/// What the bytes of a snapshot say.
+#[derive(Clone, Debug)]
+pub(crate) struct Thawed<M: StateMachine> {
+    pub(crate) mark: Mark,
+    pub(crate) sessions: Sessions<M::Output>,
+    pub(crate) machine: M,
+}
+
+/// Why bytes are no snapshot that this node can go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// They end too early.
+    Short,
+    /// A format of another version.
+    Version(u8),
+    /// Another cluster's, or of another configuration.
+    Configuration,
+    /// A slot beyond the last.
+    Slot,
+    /// The session table.
+    Sessions(SessionsError),
+    /// The machine does not know its own state.
+    Machine,
+}
+
+const VERSION: u8 = 1;
+
+impl<M: StateMachine> Frozen<M> {
+    pub(crate) fn new(
+        configuration: &Configuration,
+        mark: Mark,
+        sessions: &Sessions<M::Output>,
+        machine: &M,
+    ) -> Frozen<M> {
+        let mut head = describe(configuration);
+        head.extend(mark.below.0.to_le_bytes());
+        head.extend(mark.digest.0);
+        let at = head.len();
+        head.extend([0; 8]);
+        sessions.encode(&mut head);
+        let length = (head.len() - at - 8) as u64;
+        head[at..at + 8].copy_from_slice(&length.to_le_bytes());
+        Frozen { head, below: mark.below, machine: machine.freeze() }
+    }
+
+    /// One past the last slot that it covers.
+    pub fn below(&self) -> Slot {
+        self.below
+    }
+
+    /// The snapshot, and its name. Takes as long as the state is large.
+    pub fn encode(self) -> (SnapshotId, Vec<u8>) {
+        let mut bytes = self.head;
+        M::encode(&self.machine, &mut bytes);
+        (name(self.below, &bytes), bytes)
+    }
+}
+
+/// The name of a snapshot with these bytes.
+fn name(below: Slot, bytes: &[u8]) -> SnapshotId {
+    SnapshotId { below, bytes: bytes.len() as u64, digest: Digest::of(bytes) }
+}
+
+pub(crate) fn thaw<M: StateMachine>(
+    configuration: &Configuration,
+    like: &M,
+    bytes: &[u8],
+) -> Result<(SnapshotId, Thawed<M>), SnapshotError> {
+    let (version, _) = bytes.split_first().ok_or(SnapshotError::Short)?;
+    if *version != VERSION {
+        return Err(SnapshotError::Version(*version));
+    }
+    let ours = describe(configuration);
+    let rest = bytes.strip_prefix(&ours[..]).ok_or_else(|| {
+        if ours.starts_with(bytes) { SnapshotError::Short } else { SnapshotError::Configuration }
+    })?;
+    let (below, rest) = rest.split_first_chunk::<8>().ok_or(SnapshotError::Short)?;
+    let (digest, rest) = rest.split_first_chunk::<16>().ok_or(SnapshotError::Short)?;
+    let (length, rest) = rest.split_first_chunk::<8>().ok_or(SnapshotError::Short)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| SnapshotError::Short)?;
+    let (sessions, machine) = rest.split_at_checked(length).ok_or(SnapshotError::Short)?;
+    let mark = Mark { below: Slot(u64::from_le_bytes(*below)), digest: Digest(*digest) };
+    if mark.below >= Slot::LIMIT {
+        return Err(SnapshotError::Slot);
+    }
+    let sessions = Sessions::decode(sessions).map_err(SnapshotError::Sessions)?;
+    let machine = like.decode(machine).ok_or(SnapshotError::Machine)?;
+    Ok((name(mark.below, bytes), Thawed { mark, sessions, machine }))
+}
+
+/// The configuration's bytes: everything that quorums and roles follow from.
+fn describe(configuration: &Configuration) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.push(VERSION);
+    out.extend(configuration.cluster().0);
+    out.extend(configuration.epoch().0.to_le_bytes());
+    let count = |count: usize| u32::try_from(count).expect("at most 64 members").to_le_bytes();
+    out.extend(count(configuration.members().len()));
+    for (id, member) in configuration.members() {
+        let roles = member.roles;
+        let flags = [roles.leader, roles.acceptor, roles.learner];
+        out.extend(id.0.to_le_bytes());
+        out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+        out.push(u8::from(member.disk.is_some()));
+        out.extend(member.disk.unwrap_or_default().0);
+    }
+    out.extend(count(configuration.quorum_size::<paxos::Phase1>()));
+    out.extend(count(configuration.quorum_size::<paxos::Phase2>()));
+    out
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SnapshotError::Short => f.write_str("the snapshot ends too early"),
+            SnapshotError::Version(found) => {
+                write!(f, "snapshot format {found}; this program reads format {VERSION}")
+            }
+            SnapshotError::Configuration => {
+                f.write_str("the snapshot is of another cluster or another configuration")
+            }
+            SnapshotError::Slot => f.write_str("the snapshot's slot makes no sense"),
+            SnapshotError::Sessions(why) => write!(f, "the snapshot's sessions: {why}"),
+            SnapshotError::Machine => f.write_str("the snapshot's state is not this machine's"),
+        }
+    }
+}
+
+impl core::error::Error for SnapshotError {}
+
+#[cfg(test)]
+mod tests;
