@@ -30,6 +30,11 @@ const LIMITS: Limits = Limits {
     queue_bytes_max: 500,
     ahead_slots_max: 16,
     ahead_bytes_max: 600,
+    retained_bytes_max: 300,
+    votes_bytes_max: 5_000,
+    snapshot_bytes_max: 10_000,
+    part_bytes_max: 100,
+    parts_in_flight_max: 4,
 };
 
 /// Messages of one step: a window of runs, or all repeats, to each of seven.
@@ -218,7 +223,7 @@ impl Stage {
         let known = LIMITS.queue_values_max as u64 + LIMITS.slots_in_flight_max;
         assert!(self.node.waiting() as u64 <= known, "everyone who waits has a value under way");
         assert_eq!(self.node.waiting(), self.asked.len(), "who waits is who was not answered");
-        assert!(self.node.machine().entries().len() as u64 <= self.node.applied().0);
+        assert!(self.node.machine().total() <= self.node.applied().0);
     }
 }
 

@@ -101,7 +101,7 @@ impl Driver {
     fn turn(
         &mut self,
         first: Option<Job>,
-        effects: &mut Effects<()>,
+        effects: &mut Effects<History>,
         waiting: &mut Waiting,
     ) -> bool {
         let mut appends = Vec::new();
@@ -137,7 +137,7 @@ impl Driver {
         stop
     }
 
-    fn message(&mut self, from: NodeId, bytes: &[u8], effects: &mut Effects<()>) {
+    fn message(&mut self, from: NodeId, bytes: &[u8], effects: &mut Effects<History>) {
         if self.deaf.load(Ordering::Relaxed) && from != self.me {
             return;
         }
@@ -153,7 +153,7 @@ impl Driver {
     }
 
     /// Does what the node wants done.
-    fn act(&mut self, effects: &mut Effects<()>, waiting: &mut Waiting) -> Option<Ended> {
+    fn act(&mut self, effects: &mut Effects<History>, waiting: &mut Waiting) -> Option<Ended> {
         let mut ended = None;
         for event in effects.replica.events.drain(..) {
             self.counters.count(event.name());
@@ -221,7 +221,7 @@ impl Driver {
             leader: replica.leader(now),
             chosen: replica.chosen(),
             applied: self.node.applied(),
-            values: self.node.machine().entries().len() as u64,
+            values: self.node.machine().total(),
             in_flight: replica.slots_in_flight(),
             promised: replica.acceptor().map(paxos::acceptor::Acceptor::promised),
             acceptors_reachable: replica.acceptors_reachable(now),

@@ -9,8 +9,10 @@
 //! ```
 
 use journal::{Disk, DiskError, Entry, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
-use journal::{FormatError, SECTOR_BYTES, SegmentNumber};
+use journal::{FormatError, SECTOR_BYTES, SegmentNumber, Sequence};
+use node::Ledger;
 use node::recovery::{Recovery, RecoveryError};
+use paxos::acceptor::Acceptor;
 use paxos::wire::encode_record;
 use paxos::{Configuration, NodeId, Record, Rng};
 
@@ -23,12 +25,18 @@ pub struct Storage {
     configuration: Configuration,
     identity: Identity,
     state: State,
-    /// What was acknowledged, in order: a later life must find all of it.
-    acknowledged: Vec<Record>,
+    /// What was acknowledged, in order, each with its frame: a later life must find all of it.
+    acknowledged: Vec<(u64, Record)>,
     /// How many of those the last successful sync acknowledged.
     last_batch: usize,
     /// What was appended since. A later life may find a prefix of it.
-    appended: Vec<Record>,
+    appended: Vec<(u64, Record)>,
+    /// What all acknowledged records fold to, those included that were cut since.
+    folded: Acceptor,
+    /// Which frames are needed.
+    ledger: Ledger,
+    /// Frames below were cut, or are about to be.
+    cut: u64,
     bytes: Vec<u8>,
 }
 
@@ -101,6 +109,8 @@ pub enum Found {
     /// It opens and lacks more than the last batch, all from the end: what a journal cannot see
     /// either if its last file is gone, and must see otherwise.
     TailGone,
+    /// It opens, and something that still counts was cut.
+    Forgetful,
     /// It opens and gives back something else.
     Other,
 }
@@ -119,6 +129,9 @@ impl Storage {
             acknowledged: Vec::new(),
             last_batch: 0,
             appended: Vec::new(),
+            folded: Acceptor::default(),
+            ledger: Ledger::default(),
+            cut: 0,
             bytes: Vec::new(),
         }
     }
@@ -130,10 +143,13 @@ impl Storage {
         let State::Closed(disk) = std::mem::replace(&mut self.state, closed) else {
             unreachable!("a life begins after the one before has ended");
         };
-        let mut recovery = Recovery::default();
+        let (mut recovery, mut frames) = (Recovery::default(), Vec::new());
         let options = Options { segment_bytes: SEGMENT_BYTES };
         let opened = Journal::open(disk, self.identity, options, |entry| match entry {
-            Entry::Frame(_, frame) => recovery.frame(&self.configuration, frame),
+            Entry::Frame(sequence, frame) => {
+                frames.push(sequence.0);
+                recovery.frame(&self.configuration, frame);
+            }
             Entry::Hole { from, to } => recovery.hole(from.0, to.0),
         });
         let (journal, _) = match opened {
@@ -145,9 +161,13 @@ impl Storage {
             Err(RecoveryError::Holed { from, .. }) => return Found::Holed { from },
             Err(RecoveryError::Foreign { .. }) => return Found::Other,
         };
+        let found: Vec<(u64, Record)> = frames.into_iter().zip(records.clone()).collect();
+        // What was cut may be gone, and may still be there.
+        let first = found.first().map_or(self.cut, |(frame, _)| (*frame).min(self.cut));
+        self.acknowledged.retain(|(frame, _)| *frame >= first);
         let kept = self.acknowledged.len();
-        let known: Vec<&Record> = self.acknowledged.iter().chain(&self.appended).collect();
-        if records.len() > known.len() || records.iter().zip(known).any(|(it, known)| it != known) {
+        let mut known = self.acknowledged.iter().chain(&self.appended);
+        if found.iter().any(|it| known.next() != Some(it)) {
             return Found::Other;
         }
         if records.len() < kept {
@@ -158,7 +178,17 @@ impl Storage {
         if late > 0 {
             self.last_batch = late;
         }
-        self.acknowledged.clone_from(&records);
+        for (_, record) in &found[kept..] {
+            self.folded.apply(record);
+        }
+        if self.folded != folded(&records) {
+            return Found::Forgetful;
+        }
+        self.ledger = Ledger::default();
+        for (frame, record) in &found {
+            self.ledger.note(*frame, record);
+        }
+        self.acknowledged = found;
         self.appended.clear();
         self.state = State::Open(Box::new(journal));
         Found::Whole { records, late }
@@ -172,13 +202,14 @@ impl Storage {
         for record in records {
             self.bytes.clear();
             encode_record(&self.configuration, record, &mut self.bytes);
-            journal.append(&self.bytes).map_err(|error| match error {
+            let frame = journal.append(&self.bytes).map_err(|error| match error {
                 journal::AppendError::Disk(error) => error,
                 journal::AppendError::TooLong { .. } => {
                     unreachable!("a run's limit lies far below a frame's")
                 }
             })?;
-            self.appended.push(record.clone());
+            self.ledger.note(frame.0, record);
+            self.appended.push((frame.0, record.clone()));
         }
         Ok(())
     }
@@ -199,6 +230,16 @@ impl Storage {
             self.last_batch = batch.len();
         }
         self.acknowledged.extend_from_slice(&batch);
+        let batch: Vec<Record> = batch.into_iter().map(|(_, record)| record).collect();
+        for record in &batch {
+            self.folded.apply(record);
+        }
+        if batch.iter().any(|record| matches!(record, Record::Truncated(_)))
+            && let Some(needed) = self.ledger.cut()
+        {
+            self.cut = needed;
+            journal.cut(Sequence(needed))?;
+        }
         Ok(batch)
     }
 
@@ -290,8 +331,11 @@ impl Storage {
     /// sound world does this.
     pub fn forget(&mut self, keep: usize, rng: &mut Rng) {
         self.state = State::Closed(formatted(self.identity, rng.draw()));
-        let kept: Vec<Record> = self.acknowledged.drain(..).take(keep).collect();
+        let kept = self.acknowledged.drain(..).take(keep);
+        let kept: Vec<Record> = kept.map(|(_, record)| record).collect();
         self.appended.clear();
+        self.cut = 0;
+        self.folded = Acceptor::default();
         if !matches!(self.open(), Found::Whole { .. }) {
             unreachable!("a formatted journal opens");
         }
@@ -305,6 +349,14 @@ impl Storage {
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.len()
     }
+}
+
+fn folded(records: &[Record]) -> Acceptor {
+    let mut acceptor = Acceptor::default();
+    for record in records {
+        acceptor.apply(record);
+    }
+    acceptor
 }
 
 /// A byte of the disk.

@@ -49,6 +49,9 @@ pub struct Faults {
     /// How many revived acceptors find their disk damaged beyond what the protocol promises to
     /// survive. They must not start.
     pub damage_permille: u64,
+    /// How many nodes find, when they start, that their newest snapshot is damaged, or that all are
+    /// gone; never the last of its kind. As many snapshots find no room to be written.
+    pub snapshot_loss_permille: u64,
     /// The network meanwhile.
     pub weather: Weather,
     /// The disks, always.
@@ -134,6 +137,7 @@ impl Faults {
         drift_permille_max: 0,
         jump_us_max: 0,
         damage_permille: 0,
+        snapshot_loss_permille: 0,
         weather: Weather::CALM,
         disk: DiskSpeed::STEADY,
     };
@@ -179,6 +183,7 @@ impl Faults {
             drift_permille_max: up_to(400),
             jump_us_max: 1_000 + up_to(2_000_000),
             damage_permille: 0,
+            snapshot_loss_permille: up_to(200) * up_to(1),
         }
     }
 }

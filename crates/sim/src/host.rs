@@ -15,6 +15,7 @@ use paxos::{
 
 use crate::clock::Clock;
 use crate::disk::{Ending, Found, Storage};
+use crate::shelf::Shelf;
 
 /// Writes that one sync makes durable.
 #[derive(Debug, Default)]
@@ -43,14 +44,17 @@ pub struct Host {
     pub clock: Clock,
     /// Its disk is damaged, and it must never start again.
     pub is_out: bool,
-    /// How much of this life's history was looked at: slots, and entries of the machine.
-    pub looked: (Slot, usize),
+    /// How much of this life's history was looked at.
+    pub looked: Slot,
     /// The earliest tick that is planned, in the world's time.
     pub wake: Option<Instant>,
     /// What this life is to be told at birth; its incarnation is drawn each time.
     config: Config,
     /// An acceptor's; nobody else has one.
     pub storage: Option<Storage>,
+    /// Its snapshots.
+    pub shelf: Shelf,
+    snapshot_every_bytes: u64,
     /// Writes that wait for the batch before them.
     waiting: VecDeque<(Write, Option<u64>)>,
     /// The batch under way: what leaves once it is on disk.
@@ -62,7 +66,8 @@ pub struct Host {
 
 impl Host {
     /// A machine that is down; an acceptor's disk is formatted and empty.
-    pub fn new(config: Config, rng: &mut Rng) -> Host {
+    pub fn new(config: Config, snapshot_every_bytes: u64, rng: &mut Rng) -> Host {
+        let is_keeper = config.configuration.keepers().any(|id| id == config.node);
         let is_acceptor = config.configuration.acceptors().contains(&config.node);
         let storage =
             is_acceptor.then(|| Storage::new(config.configuration.clone(), config.node, rng));
@@ -74,10 +79,12 @@ impl Host {
             slow_until: Instant(0),
             clock: Clock::new(),
             is_out: false,
-            looked: (Slot::FIRST, 0),
+            looked: Slot::FIRST,
             wake: None,
             config,
             storage,
+            shelf: Shelf::new(is_keeper),
+            snapshot_every_bytes,
             waiting: VecDeque::new(),
             batch: None,
             durable: Acceptor::default(),
@@ -126,7 +133,7 @@ impl Host {
         let (bits, seed) = if same_bits { (u64::from(self.id().0), 1) } else { (bits, seed) };
         self.life += 1;
         self.wake = None;
-        self.looked = (Slot::FIRST, 0);
+        self.looked = Slot::FIRST;
         self.durable = Acceptor::default();
         for record in &records {
             self.durable.apply(record);
@@ -135,7 +142,9 @@ impl Host {
         let late = records[records.len() - late..].to_vec();
         let config = Config { incarnation: Incarnation(bits), ..self.config.clone() };
         let local = self.clock.shows(now);
-        self.node = Some(Node::recover(config, records, History::default(), local, seed));
+        let node = Node::recover(config, records, History::default(), local, seed);
+        let every = self.snapshot_every_bytes;
+        self.node = Some(node.snapshot_every(if every == 0 { u64::MAX } else { every }));
         Ok(late)
     }
 
@@ -161,6 +170,7 @@ impl Host {
 
     fn forget(&mut self) {
         self.node = None;
+        self.shelf.end();
         self.waiting.clear();
         self.batch = None;
     }

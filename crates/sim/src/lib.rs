@@ -27,6 +27,7 @@ mod broken;
 mod check;
 mod fingerprint;
 mod recording;
+mod shelf;
 mod shrink;
 mod traced;
 mod ancestor;

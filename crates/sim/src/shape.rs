@@ -17,6 +17,9 @@ pub struct Shape {
     pub acceptors: u32,
     /// Nodes that only follow.
     pub learners: u32,
+    /// Nodes that only follow, and keep snapshots on a disk.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keepers: u32,
     /// Sizes of both quorums; majorities if none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorums: Option<(usize, usize)>,
@@ -25,8 +28,16 @@ pub struct Shape {
 }
 
 impl Shape {
-    const EMPTY: Shape =
-        Shape { all_in_one: 0, leaders: 0, acceptors: 0, learners: 0, quorums: None, failed: 0 };
+    /// Nobody.
+    pub const EMPTY: Shape = Shape {
+        all_in_one: 0,
+        leaders: 0,
+        acceptors: 0,
+        learners: 0,
+        keepers: 0,
+        quorums: None,
+        failed: 0,
+    };
 
     /// The shapes that a walk draws from. The first is the ancestor's.
     pub fn all() -> Vec<Shape> {
@@ -41,6 +52,9 @@ impl Shape {
             Shape { all_in_one: 3, ..Shape::EMPTY },
             Shape { all_in_one: 3, learners: 1, ..Shape::EMPTY },
             Shape { learners: 1, ..of(2, 3) },
+            Shape { keepers: 2, ..of(2, 3) },
+            Shape { keepers: 2, quorums: Some((4, 2)), ..of(2, 5) },
+            Shape { keepers: 3, learners: 1, failed: 1, ..of(1, 3) },
             Shape { quorums: Some((4, 2)), ..of(2, 5) },
             Shape { quorums: Some((4, 2)), failed: 1, ..of(2, 5) },
             Shape { quorums: Some((2, 3)), ..of(2, 4) },
@@ -49,24 +63,28 @@ impl Shape {
 
     /// How many nodes there are.
     pub fn nodes(&self) -> u32 {
-        let Shape { all_in_one, leaders, acceptors, learners, .. } = self;
-        all_in_one.saturating_add(*leaders).saturating_add(*acceptors).saturating_add(*learners)
+        let Shape { all_in_one, leaders, acceptors, learners, keepers, .. } = self;
+        let each = [all_in_one, leaders, acceptors, learners, keepers];
+        each.into_iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The configuration that every node is told.
     pub fn configuration(&self) -> Result<Configuration, ConfigurationError> {
         let roles = |leader, acceptor, learner| Roles { leader, acceptor, learner };
+        let follows = roles(false, false, true);
         let each = [
-            (self.all_in_one, roles(true, true, false)),
-            (self.leaders, roles(true, false, false)),
-            (self.acceptors, roles(false, true, false)),
-            (self.learners, roles(false, false, true)),
+            (self.all_in_one, roles(true, true, false), true),
+            (self.leaders, roles(true, false, false), false),
+            (self.acceptors, roles(false, true, false), true),
+            (self.learners, follows, false),
+            (self.keepers, follows, true),
         ];
-        let all = each.into_iter().flat_map(|(count, roles)| (0..count).map(move |_| roles));
+        let all = each.into_iter();
+        let all = all.flat_map(|(count, roles, disk)| (0..count).map(move |_| (roles, disk)));
         let members: BTreeMap<NodeId, Member> = (1..)
             .zip(all)
-            .map(|(id, roles)| {
-                let disk = roles.acceptor.then_some(DiskId([7; 16]));
+            .map(|(id, (roles, has_disk))| {
+                let disk = has_disk.then_some(DiskId([7; 16]));
                 (NodeId(id), Member { roles, disk })
             })
             .collect();
@@ -82,4 +100,9 @@ impl Shape {
         let failed = usize::try_from(self.failed).expect("a few nodes");
         configuration.acceptors().iter().rev().take(failed).copied().collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -32,6 +32,10 @@ pub struct Options {
     /// Every node's bounds.
     #[serde(with = "names::limits")]
     pub limits: Limits,
+    /// A node takes a snapshot each time that it has applied so many bytes; zero: never.
+    pub snapshot_every_bytes: u64,
+    /// Of what snapshots cover, nodes keep so many bytes of values all the same.
+    pub retained_bytes: usize,
     /// Misfortunes that do not happen, by their number from zero: what shrinking leaves out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub spared: BTreeSet<u64>,
@@ -101,6 +105,10 @@ pub struct Statistics {
     pub slots: u64,
     /// Values acknowledged to clients.
     pub acknowledged: u64,
+    /// Snapshots written.
+    pub snapshots: u64,
+    /// Snapshots that were damaged, or lost with their disk.
+    pub snapshots_lost: u64,
     /// Reads answered to clients.
     pub reads: u64,
     /// Virtual time from the healing until everybody agreed, in microseconds.
@@ -133,6 +141,8 @@ impl Options {
             clients,
             requests: 10 + rng.below(30),
             reads_permille: rng.below(500),
+            snapshot_every_bytes: (200 + rng.below(5_000)) * rng.below(4).min(1),
+            retained_bytes: rng.index(2_000) * rng.index(2),
             spared: BTreeSet::new(),
             broken: None,
         }
@@ -159,6 +169,7 @@ impl Options {
         for (name, permille) in [
             ("reads_permille", self.reads_permille),
             ("faults.damage_permille", self.faults.damage_permille),
+            ("faults.snapshot_loss_permille", self.faults.snapshot_loss_permille),
             ("faults.weather.late_permille", weather.late_permille),
             ("faults.weather.loss_permille", weather.loss_permille),
             ("faults.weather.repeat_permille", weather.repeat_permille),
@@ -193,6 +204,11 @@ impl Options {
             queue_bytes_max: 500,
             ahead_slots_max: 12,
             ahead_bytes_max: 1_000,
+            retained_bytes_max: 200,
+            votes_bytes_max: 100_000,
+            snapshot_bytes_max: 1 << 20,
+            part_bytes_max: 100,
+            parts_in_flight_max: 3,
         }
     }
 }
@@ -209,6 +225,8 @@ impl Statistics {
         self.damage_unseen += other.damage_unseen;
         self.misfortunes += other.misfortunes;
         self.due += other.due;
+        self.snapshots += other.snapshots;
+        self.snapshots_lost += other.snapshots_lost;
         self.reads += other.reads;
         self.slots += other.slots;
         self.acknowledged += other.acknowledged;

@@ -284,11 +284,11 @@ impl Client {
         match &mut self.standing {
             Standing::Opening { nonce, again } if *again <= now => {
                 *again = patience;
-                return vec![Question::Open(*nonce)];
+                vec![Question::Open(*nonce)]
             }
             Standing::Closing { session, again } if *again <= now => {
                 *again = patience;
-                return vec![Question::Close(*session)];
+                vec![Question::Close(*session)]
             }
             Standing::Open { session, used } => {
                 let mut asked = Vec::new();

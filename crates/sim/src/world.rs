@@ -8,14 +8,16 @@ mod agenda;
 mod hosts;
 mod lives;
 mod misfortune;
+mod snapshots;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use node::{Append, Effects, Input, Refused, Reply, Ticket};
+use node::{Append, Effects, History, Input, Refused, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
 use paxos::{
-    Config, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Rng, Slot,
-    Timing, Voters,
+    Config, Configuration, Envelope, Event, Instant, Kind, Limits, NodeId, Phase1, Phase2, Rng,
+    Slot, SnapshotId, Timing, Voters,
 };
 
 use crate::broken::Broken;
@@ -63,7 +65,7 @@ pub struct World {
     /// Messages sent, by the number of their kind.
     kinds: [u64; Kind::ALL.len() + 1],
     /// Used again and again.
-    effects: Effects<()>,
+    effects: Effects<History>,
     bytes: Vec<u8>,
 }
 
@@ -72,6 +74,7 @@ enum Happening {
     Arrive { to: NodeId, number: u64, bytes: Box<[u8]> },
     Synced { node: NodeId, life: u32 },
     Wake { node: NodeId, life: u32 },
+    Kept { node: NodeId, life: u32, snapshot: SnapshotId, bytes: Arc<[u8]> },
     Ask { to: NodeId, appends: Vec<Append> },
     Answer { ticket: Ticket, reply: Reply<()> },
     Read { node: NodeId, asked: Instant },
@@ -188,6 +191,9 @@ impl World {
             Happening::Arrive { to, number, bytes } => self.arrive(to, number, &bytes)?,
             Happening::Synced { node, life } => self.synced(node, life)?,
             Happening::Wake { node, life } => self.wake(node, life)?,
+            Happening::Kept { node, life, snapshot, bytes } => {
+                self.kept(node, life, snapshot, bytes)?;
+            }
             Happening::Ask { to, appends } => self.ask(to, appends)?,
             Happening::Answer { ticket, reply } => self.answer(ticket, &reply)?,
             Happening::Read { node, asked } => self.read(node, asked),
@@ -206,7 +212,9 @@ impl World {
         let node = match happening {
             Happening::Arrive { to, .. } | Happening::Ask { to, .. } => to,
             Happening::Read { node, .. } => node,
-            Happening::Synced { node, .. } | Happening::Wake { node, .. } => node,
+            Happening::Synced { node, .. }
+            | Happening::Wake { node, .. }
+            | Happening::Kept { node, .. } => node,
             _ => return None,
         };
         let until = self.hosts[*node].paused_until;
@@ -295,6 +303,7 @@ impl World {
             self.post(id, self.cause, envelope)?;
         }
         self.write(id, &mut effects)?;
+        self.snapshots(id, &mut effects)?;
         self.plan_wake(id);
         self.effects = effects;
         Ok(())
@@ -304,8 +313,9 @@ impl World {
     fn learned(&mut self, id: NodeId) -> Checked {
         let host = &self.hosts[id];
         let node = host.node.as_ref().expect("only a living node learns");
-        let (before, entries_before) = host.looked;
-        let mut at = before;
+        let before = host.looked;
+        // A snapshot tells nothing of the slots below; its digest must be theirs.
+        let mut at = before.max(node.replica().forgotten());
         while at < node.replica().chosen() {
             let values = node.replica().read(at, usize::MAX);
             if values.is_empty() {
@@ -321,11 +331,11 @@ impl World {
             at = at.plus(values.count());
         }
         if at > before {
-            let entries = node.machine().entries();
-            let fresh = &entries[entries_before..];
+            self.checks.agreement.goes_on(id, node.replica().mark())?;
+            let fresh = node.machine().from(before);
             self.checks.once.applied(id, fresh, &self.checks.agreement, &self.workload)?;
             self.checks.sessions.applied(id, node)?;
-            self.hosts[id].looked = (at, entries.len());
+            self.hosts[id].looked = at;
         }
         Ok(())
     }
@@ -338,6 +348,10 @@ impl World {
             Event::Conflict { slot } => Err(Wrong {
                 promise: "agreement",
                 what: format!("{node} has met two values for slot {slot}"),
+            }),
+            Event::Diverged { from, below, .. } => Err(Wrong {
+                promise: "agreement",
+                what: format!("below slot {below}, {node} and {from} hold different histories"),
             }),
             // Nobody lies here, so nobody may be taken for a liar.
             Event::Declined { from, why } if self.options.broken.is_none() => Err(Wrong {
@@ -572,10 +586,10 @@ fn hosts(options: &Options, configuration: &Configuration, rng: &mut Rng) -> Hos
             incarnation: paxos::Incarnation(0),
             configuration,
             timing: Timing::default(),
-            limits: options.limits,
+            limits: Limits { retained_bytes_max: options.retained_bytes, ..options.limits },
             announce: options.announce,
         };
-        Host::new(config, rng)
+        Host::new(config, options.snapshot_every_bytes, rng)
     };
     Hosts::new(configuration.members().keys().map(&mut host).collect())
 }

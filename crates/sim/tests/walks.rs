@@ -26,24 +26,24 @@ fn a_thousand_walks_break_no_promise() {
 fn everything_that_can_happen_happens() {
     let total = check(1_000..1_600);
     println!("{total:#?}");
-    // `behind` needs truncation, which nothing asks for yet (a test in `paxos` shows it);
-    // `declined` and `conflict` need a liar, and are violations; `overtaken` is too rare for so few
-    // walks. The next two tests show these.
-    let elsewhere =
-        ["behind", "declined", "conflict", "diverged", "overtaken", "no_room", "restored"];
+    // `declined`, `conflict` and `diverged` need a liar, and are violations; `overtaken` is too rare
+    // for so few walks, and no budget of votes is so small. Other tests show these.
+    let elsewhere = ["declined", "conflict", "diverged", "overtaken", "no_room"];
     for name in Event::NAMES {
         let happens = total.events.contains_key(name);
         assert!(happens || elsewhere.contains(&name), "{name} never happens");
-        assert!(!happens || !elsewhere[..4].contains(&name), "{name} in a sound world");
+        assert!(!happens || !elsewhere[..3].contains(&name), "{name} in a sound world");
     }
     assert!(total.events.keys().all(|name| Event::NAMES.contains(name)), "{:?}", total.events);
-    assert_eq!(total.kinds.len(), 13, "every kind of message is sent: {:?}", total.kinds);
+    assert_eq!(total.kinds.len(), 16, "every kind of message is sent: {:?}", total.kinds);
     let answers = ["done", "not_leading", "busy", "unknown", "opened", "kept", "closed", "expired"];
     for reply in answers {
         assert!(total.replies.contains_key(reply), "nobody is answered {reply}");
     }
     assert!(total.crashes > 0);
     assert!(total.disk_failures > 0);
+    assert!(total.snapshots > 0);
+    assert!(total.snapshots_lost > 0);
     assert!(total.misfortunes > 0);
 }
 

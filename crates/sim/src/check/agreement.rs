@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use paxos::{Ballot, Configuration, NodeId, Phase2, Record, Slot, Value, Values, Voters};
+use paxos::{Ballot, Configuration, Mark, NodeId, Phase2, Record, Slot, Value, Values, Voters};
 
 use super::{Checked, Wrong};
 
@@ -15,11 +15,14 @@ pub struct Agreement {
     configuration: Configuration,
     votes: BTreeMap<(Slot, Ballot), (Value, Voters<Phase2>)>,
     chosen: BTreeMap<Slot, (Ballot, Value)>,
+    /// The digest of the history below each slot, as far as it was asked for.
+    marks: Vec<Mark>,
 }
 
 impl Agreement {
     pub fn new(configuration: Configuration) -> Agreement {
-        Agreement { configuration, votes: BTreeMap::new(), chosen: BTreeMap::new() }
+        let (votes, chosen) = (BTreeMap::new(), BTreeMap::new());
+        Agreement { configuration, votes, chosen, marks: vec![Mark::default()] }
     }
 
     /// An acceptor has this on its disk.
@@ -71,6 +74,26 @@ impl Agreement {
                     ));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A learner says that this is the digest of its history.
+    pub fn goes_on(&mut self, learner: NodeId, mark: Mark) -> Checked {
+        let at = usize::try_from(mark.below.0).expect("a walk has few slots");
+        while self.marks.len() <= at {
+            let last = *self.marks.last().expect("never empty");
+            let Some((_, value)) = self.chosen.get(&last.below) else {
+                return wrong(format!(
+                    "{learner} holds a history below slot {}, and slot {} is not \
+                    chosen",
+                    mark.below, last.below
+                ));
+            };
+            self.marks.push(last.extended(value));
+        }
+        if self.marks[at] != mark {
+            return wrong(format!("{learner} holds another history below slot {}", mark.below));
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ pub fn lost(node: NodeId, found: &Found) -> Wrong {
         Found::Holed { from } => format!("has lost records of its journal from frame {from} on"),
         Found::TailGone => "has lost more than it acknowledged last".to_owned(),
         Found::LastBatchGone => "has lost the batch that it acknowledged last".to_owned(),
+        Found::Forgetful => "has cut what still counts".to_owned(),
         Found::Other => "finds other records than it wrote".to_owned(),
     };
     Wrong { promise: "durability", what: format!("node {node} {what}") }

@@ -28,10 +28,10 @@ pub struct Once {
 
 impl Once {
     /// A node has applied these entries.
-    pub fn applied(
+    pub fn applied<'a>(
         &mut self,
         node: NodeId,
-        entries: &[Entry],
+        entries: impl Iterator<Item = &'a Entry>,
         agreement: &Agreement,
         workload: &Workload,
     ) -> Checked {
@@ -96,7 +96,12 @@ impl Once {
     }
 
     /// At the end: a node's history holds every acknowledged value once.
-    pub fn whole(&self, node: NodeId, entries: &[Entry], workload: &Workload) -> Checked {
+    pub fn whole<'a>(
+        &self,
+        node: NodeId,
+        entries: impl Iterator<Item = &'a Entry>,
+        workload: &Workload,
+    ) -> Checked {
         let mut held = BTreeMap::new();
         for Entry { slot, request } in entries {
             let name = workload.wanted(request);

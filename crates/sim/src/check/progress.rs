@@ -23,7 +23,7 @@ const SENDS_A_STEP_MAX: usize = 4096;
 pub fn bounded(
     id: NodeId,
     node: &Node<History>,
-    effects: &Effects<()>,
+    effects: &Effects<History>,
     writes: usize,
     limits: &Limits,
 ) -> Checked {

@@ -71,8 +71,7 @@ impl Wire {
                             "{from} accepted slot {slot} at {ballot}, which nobody proposed"
                         ));
                     }
-                    let vote = durable.votes().get(slot).map(|(vote, _)| vote);
-                    if vote < Some(*ballot) || durable.promised() < *ballot {
+                    if !has(durable, slot, *ballot) || durable.promised() < *ballot {
                         return wrong(format!(
                             "{from} accepted slot {slot} at {ballot} before it is on disk"
                         ));
@@ -143,11 +142,16 @@ impl Said {
     }
 }
 
+/// Whether the vote is on disk, or was, before it was cut.
+fn has(durable: &Acceptor, slot: Slot, ballot: Ballot) -> bool {
+    let vote = durable.votes().get(slot).map(|(vote, _)| vote);
+    slot < durable.truncated() || vote >= Some(ballot)
+}
+
 fn on_disk(from: NodeId, votes: &[Run], durable: &Acceptor) -> Checked {
     for run in votes {
         for slot in (run.first.0..run.end().0).map(Slot) {
-            let vote = durable.votes().get(slot).map(|(vote, _)| vote);
-            if vote < Some(run.ballot) {
+            if !has(durable, slot, run.ballot) {
                 return wrong(format!("{from} shows a vote in slot {slot} before it is on disk"));
             }
         }

@@ -201,8 +201,7 @@ impl Command {
 
 /// A stage from the words after `cluster`.
 pub fn cluster(words: &[&str]) -> Result<Stage, String> {
-    let mut shape =
-        Shape { all_in_one: 0, leaders: 0, acceptors: 0, learners: 0, quorums: None, failed: 0 };
+    let mut shape = Shape::EMPTY;
     let (mut limits, mut announce) = (Limits::default(), Announce::default());
     let mut rest = words;
     while !rest.is_empty() {

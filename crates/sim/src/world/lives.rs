@@ -1,7 +1,7 @@
 //! How a node's lives begin and end, and what reaches its disk between.
 
 use journal::{Fault, FaultyDisk, OpenError};
-use node::Effects;
+use node::{Effects, History};
 use paxos::{NodeId, Record};
 
 use super::{Happening, Mend, THOROUGH_ONE_IN, World};
@@ -121,6 +121,7 @@ impl World {
         self.recording.note(self.now, || What::Started { node: id, life });
         self.durable(id, late)?;
         self.tell(format!("{id} starts, {} late records survived", late.len()));
+        self.go_on(id)?;
         self.plan_wake(id);
         Ok(())
     }
@@ -142,7 +143,7 @@ impl World {
     }
 
     /// What a step wants written goes to the disk, and waits there for the batch before it.
-    pub fn write(&mut self, id: NodeId, effects: &mut Effects<()>) -> Checked {
+    pub fn write(&mut self, id: NodeId, effects: &mut Effects<History>) -> Checked {
         let mut write = std::mem::take(&mut effects.replica.write);
         let thoroughly = self.statistics.happenings.is_multiple_of(THOROUGH_ONE_IN);
         let is_empty = write.is_empty();
@@ -174,7 +175,7 @@ impl World {
         self.after(takes_us, Happening::Synced { node: id, life });
     }
 
-    fn sync_us(&mut self) -> u64 {
+    pub fn sync_us(&mut self) -> u64 {
         let disk = &self.options.faults.disk;
         if self.healed.is_none() && self.luck.nodes.below(1000) < disk.stall_permille {
             return disk.sync_us_max + self.luck.nodes.below(disk.stall_us_max);

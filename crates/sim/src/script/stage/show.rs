@@ -22,7 +22,7 @@ impl Stage {
         for (id, host) in &self.hosts {
             let learns = self.configuration.roles(*id).learns();
             let Some(node) = host.node.as_ref().filter(|_| learns) else { continue };
-            let entries = node.machine().entries().iter();
+            let entries = node.machine().entries();
             let entries: Vec<String> =
                 entries.map(|entry| format!("{}: {}", entry.slot, text(&entry.request))).collect();
             let all = if entries.is_empty() { "nothing".into() } else { entries.join(", ") };
