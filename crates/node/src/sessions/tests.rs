@@ -143,10 +143,11 @@ fn the_logs_time_never_goes_back() {
 fn any_request_of_a_session_keeps_it_alive() {
     let requests = [
         append(0, 1, 1),
+        Request::keep_alive(Slot(0)),
         append(0, 3, 2),
         append(0, 1, 1),
         append(0, SESSION_WINDOW + 9, 2),
-        Request::keep_alive(Slot(0)),
+        append(0, 4, 2),
     ];
     let mut sessions = opened([0]);
     for (number, request) in (1..).zip(requests) {
