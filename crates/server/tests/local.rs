@@ -4,15 +4,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use client::proto::Entry;
+use client::proto::append_request::About;
+use client::proto::append_response::Outcome;
+use client::proto::log_client::LogClient;
+use client::proto::{AppendRequest, Close, Entry, Open};
 use client::{Client, Options as ClientOptions};
 use paxos::{Announce, NodeId};
 use server::config::Timing;
 use server::local::{Layout, Local};
 use server::transport::adversary::Faults;
 use server::{Options, Server, Sockets, StartError};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LAYOUT: Layout = Layout { leaders: 2, acceptors: 5 };
@@ -199,5 +204,46 @@ async fn a_failed_leader_is_replaced_and_returns_as_a_follower() {
     slots.push(other.append(10u32.to_le_bytes().to_vec()).await.expect("appended").slot);
     local.running()[&leader].switches().set_failed(false);
     assert_histories(&local, &slots).await;
+    local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_opened_used_and_closed_over_one_stream() {
+    let directory = tempfile::tempdir().unwrap();
+    let local = start(&directory, Options::default());
+    let (leader, _) = local.leader(PATIENCE).await.expect("a leader");
+    let address = local.address(leader).expect("an address");
+    let mut log = LogClient::connect(format!("http://{address}")).await.expect("it listens");
+    let (requests, stream) = mpsc::channel(1);
+    let lifetime_us = 3_600_000_000;
+    let open = |nonce: &[u8]| {
+        let nonce = nonce.to_vec().into();
+        let about = Some(About::Open(Open { nonce, lifetime_us }));
+        AppendRequest { about, ..AppendRequest::default() }
+    };
+    requests.send(open(b"short")).await.unwrap();
+    let mut answers = log.append(ReceiverStream::new(stream)).await.expect("a stream").into_inner();
+    let mut next = async || answers.next().await.expect("no end").expect("an answer").outcome;
+    assert!(matches!(next().await, Some(Outcome::Refused(_))), "a nonce has 16 bytes");
+    requests.send(open(&[7; 16])).await.unwrap();
+    let Some(Outcome::Opened(opened)) = next().await else { panic!("it is opened") };
+    let session = opened.session;
+    let append = |sequence| AppendRequest {
+        session,
+        sequence,
+        first_unanswered: 1,
+        value: "v".into(),
+        about: None,
+    };
+    requests.send(append(1)).await.unwrap();
+    let Some(Outcome::Done(done)) = next().await else { panic!("it is done") };
+    assert!(done.slot > session, "its slot is above its session's");
+    requests.send(append(1)).await.unwrap();
+    assert_eq!(next().await, Some(Outcome::Done(done)), "a repeat is answered with the same");
+    let close = AppendRequest { about: Some(About::Close(Close {})), ..append(0) };
+    requests.send(close).await.unwrap();
+    assert!(matches!(next().await, Some(Outcome::Closed(_))));
+    requests.send(append(2)).await.unwrap();
+    assert!(matches!(next().await, Some(Outcome::Expired(_))), "it is told, and not replaced");
     local.stop().await;
 }
