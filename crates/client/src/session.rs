@@ -121,9 +121,13 @@ impl Session {
         self.on_used(now);
     }
 
-    /// What was sent about it was not proposed.
+    /// What was sent about it was not proposed. Closing is not worth a second try: what is not closed
+    /// expires.
     pub(crate) fn on_declined(&mut self) {
         self.awaits_answer = false;
+        if self.is_closing() {
+            self.standing = Standing::Gone;
+        }
     }
 
     /// No answer will come on this stream any more.
@@ -207,6 +211,11 @@ mod tests {
         assert!(open.close());
         assert!(open.is_due(now, false));
         assert_eq!(open.next_to_send(), (5, About::Close(Close {})));
+        let mut declined = session();
+        declined.on_opened(5, now);
+        declined.close();
+        declined.on_declined();
+        assert!(!declined.close(), "it is tried once");
         open.on_gone();
         let later = now + Duration::from_secs(9);
         assert!(!open.is_due(later, true) && !open.close());
