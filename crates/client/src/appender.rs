@@ -1,7 +1,8 @@
 //! One stream for all appends of a client: opened, filled, lost, opened elsewhere.
 //!
-//! One task owns the stream, the [`Session`] and the [`Window`]; callers meet it only at a queue and
-//! at their answers. It does not decide what is sent (`session`, `window`) nor to whom (`endpoints`).
+//! One task owns the stream, the [`Session`] and the [`Window`]; callers meet it only at a queue
+//! and at their answers. It does not decide what is sent (`session`, `window`) nor to whom
+//! (`endpoints`).
 //!
 //! A stream is given up when it breaks, when its node does not lead, when an outcome was lost from
 //! the node's sight, or when nothing is answered for a while. `Busy` alone keeps the stream: only

@@ -65,8 +65,8 @@ impl Options {
 /// Where a value stands in the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Appended {
-    /// Its slot. Also its fencing token: slots only grow, so whoever guards a resource and remembers
-    /// the highest slot that it has acted on can turn away an effect that comes too late.
+    /// Its slot. Also its fencing token: slots only grow, so whoever guards a resource and
+    /// remembers the highest slot that it has acted on can turn away an effect that comes too late.
     pub slot: u64,
     /// The client's session: the slot in which it was opened.
     pub session: u64,

@@ -1,11 +1,11 @@
 //! The client API as protocol buffers ([`proto`]), and a [`Client`] that knows what it does not
 //! know.
 //!
-//! A value is appended at most once: each has a number in the client's session, and a number is sent
-//! again, never drawn again, while its answer is outstanding. The session is opened through the
-//! history before anything else is sent; when it expires the client says so and appends no more. What is left is the honest third answer besides "done"
-//! and "not applied": [`Outcome::Unknown`]. A time-out after a node may have proposed the value
-//! says just that.
+//! A value is appended at most once: each has a number in the client's session, and a number is
+//! sent again, never drawn again, while its answer is outstanding. The session is opened through
+//! the history before anything else is sent; when it expires the client says so and appends no
+//! more. What is left is the honest third answer besides "done" and "not applied":
+//! [`Outcome::Unknown`]. A time-out after a node may have proposed the value says just that.
 //!
 //! This crate knows nothing of ballots, acceptors or journals, and speaks plaintext HTTP/2 only.
 //!

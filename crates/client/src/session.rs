@@ -1,9 +1,9 @@
 //! The session under which everything is appended: opened before anything else is sent, kept alive
 //! while a handle lives, closed when the last one is gone.
 //!
-//! Pure bookkeeping, like the window: it opens no stream and reads no clock. There is one session in
-//! a client's life. When it is gone, so is what could have told a late copy of a value from a new
-//! one, so this client appends nothing more: only its user can know what that means.
+//! Pure bookkeeping, like the window: it opens no stream and reads no clock. There is one session
+//! in a client's life. When it is gone, so is what could have told a late copy of a value from a
+//! new one, so this client appends nothing more: only its user can know what that means.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use crate::proto::append_request::About;
 use crate::proto::{Close, KeepAlive, Open};
 
-/// Idle for this part of its lifetime, a session is kept alive: two more thirds are left for trouble.
+/// Idle for this part of its lifetime, a session is kept alive: two more thirds are left for
+/// trouble.
 const KEEP_ALIVE_PART: u32 = 3;
 
 /// Whoever could not be told is told again after this part of it.
@@ -121,8 +122,8 @@ impl Session {
         self.on_used(now);
     }
 
-    /// What was sent about it was not proposed. Closing is not worth a second try: what is not closed
-    /// expires.
+    /// What was sent about it was not proposed. Closing is not worth a second try: what is not
+    /// closed expires.
     pub(crate) fn on_declined(&mut self) {
         self.awaits_answer = false;
         if self.is_closing() {

@@ -1,7 +1,8 @@
 //! Exactly once: which sessions there are, and which of their requests have been applied.
 //!
 //! A session is named by the slot in which it was opened, so a name is never used twice, and one
-//! that is not in the table was never opened or is gone for good. Nothing can take it for a new one.
+//! that is not in the table was never opened or is gone for good. Nothing can take it for a new
+//! one.
 //!
 //! The table is part of the replicated state: it changes only when a request is applied, from
 //! what stands in the request and nothing else, so it is the same on every node at the same slot.

@@ -244,8 +244,8 @@ pub enum EventKind {
     TruncatedPersisted = 68,
     /// A learner knows `slots` to be chosen, and all below.
     SlotsLearned = 69,
-    /// A client's request reaches a node; numbers: client, and which of its values, or zero for what
-    /// concerns its session.
+    /// A client's request reaches a node; numbers: client, and which of its values, or zero for
+    /// what concerns its session.
     Called = 70,
     /// A client hears an answer, in words; numbers as above. `slots`: where its value is.
     Returned = 71,

@@ -1,5 +1,5 @@
-//! Promise: every node has the same sessions at the same slot, to the byte, and their bytes are read
-//! back as the same table.
+//! Promise: every node has the same sessions at the same slot, to the byte, and their bytes are
+//! read back as the same table.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! A cluster on a stage: production nodes, their messages as bytes, their journals, and nothing
 //! that happens by itself. A command says which message arrives and when time passes.
 //!
-//! Watchers look on from outside: the observer of agreement hears of every record that is on a
-//! disk and of every value that a learner is handed; the monitors of the wire hear every message as
-//! it leaves; an acceptor's memory is compared with its records, no history may hold a request twice,
+//! Watchers look on from outside: the observer of agreement hears of every record that is on a disk
+//! and of every value that a learner is handed; the monitors of the wire hear every message as it
+//! leaves; an acceptor's memory is compared with its records, no history may hold a request twice,
 //! and no two nodes other sessions. What they find ends the story.
 
 mod clients;
