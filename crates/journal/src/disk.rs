@@ -62,7 +62,8 @@ pub trait Disk {
 
     /// Makes a file of `bytes` zeros, really written, durable together with its name.
     ///
-    /// Fails with [`DiskErrorKind::Exists`] if the number is in use.
+    /// Fails with [`DiskErrorKind::Exists`] if the number is in use, and with
+    /// [`DiskErrorKind::Full`] if there is no room. After the latter the file is not there.
     fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError>;
 
     /// Fills `into` from `offset`. Reading beyond the end is an error.

@@ -48,6 +48,8 @@ pub struct FaultyDisk {
     faults: BTreeMap<u64, Fault>,
     operations: u64,
     has_power: bool,
+    /// How many bytes all files may have together.
+    bytes_max: usize,
     random: u64,
 }
 
@@ -96,6 +98,7 @@ impl FaultyDisk {
             faults: BTreeMap::new(),
             operations: 0,
             has_power: true,
+            bytes_max: usize::MAX,
             random: seed,
         }
     }
@@ -108,6 +111,12 @@ impl FaultyDisk {
     /// Lets the changing operation of this number fail. A later call for it replaces an earlier.
     pub fn schedule(&mut self, operation: u64, fault: Fault) {
         self.faults.insert(operation, fault);
+    }
+
+    /// How many bytes all files may have together. A file that would be too much is not made:
+    /// the disk is full, until files are removed or this is more.
+    pub fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
     }
 
     /// Power goes and comes back: each unsynced sector is kept, lost or torn, by chance.
@@ -260,6 +269,11 @@ impl Disk for FaultyDisk {
     fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
         let fault = self.begin("create")?;
         self.refuse_if_present(number)?;
+        let used: usize = self.files.values().map(|file| file.bytes).sum();
+        if bytes > self.bytes_max.saturating_sub(used) {
+            let detail = format!("create: {used} of {} bytes are used", self.bytes_max);
+            return Err(DiskError { kind: DiskErrorKind::Full, detail });
+        }
         if self.survives(fault) {
             let whole = fault != Some(Fault::PowerCut) || self.below(2) == 0;
             let bytes = if whole { bytes } else { self.below(bytes + 1) };

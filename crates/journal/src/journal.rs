@@ -20,7 +20,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::disk::{Disk, DiskError, SECTOR_BYTES, SegmentNumber};
+use crate::disk::{Disk, DiskError, DiskErrorKind, SECTOR_BYTES, SegmentNumber};
 use crate::frame::{self, FRAME_BYTES_MAX, Kind, Seal, Sequence};
 use crate::recover::{self, Entry, Live, OpenError, Recovered};
 use crate::segment::{
@@ -70,6 +70,9 @@ pub enum AppendError {
         /// Its length.
         bytes: usize,
     },
+    /// The disk has no room for another segment. The journal is unharmed, and what was appended
+    /// before is durable. Try again when there is room; a cut makes some.
+    Full(DiskError),
     /// The disk failed, now or earlier. The journal is of no further use.
     Disk(DiskError),
 }
@@ -77,7 +80,8 @@ pub enum AppendError {
 /// A durable sequence of frames.
 ///
 /// After a failed change of the disk every later call that could fail returns that same error: see
-/// [`sync`](Self::sync). A failed read, in [`replay`](Self::replay), harms nothing.
+/// [`sync`](Self::sync). A failed read, in [`replay`](Self::replay), harms nothing, and neither does
+/// a disk without room for another file: whatever needed one may be tried again.
 #[derive(Clone, Debug)]
 pub struct Journal<D> {
     disk: D,
@@ -177,7 +181,10 @@ impl<D: Disk> Journal<D> {
             return Err(AppendError::TooLong { bytes: payload.len() });
         }
         if self.rest(CUT_BYTES) < frame::frame_bytes(payload.len()) {
-            self.guarded(|journal| journal.begin_segment(payload.len()))?;
+            self.begin_segment(payload.len()).map_err(|error| match self.failed {
+                None => AppendError::Full(error),
+                Some(_) => AppendError::Disk(error),
+            })?;
         }
         Ok(self.put(Kind::Payload, payload))
     }
@@ -217,6 +224,9 @@ impl<D: Disk> Journal<D> {
     /// segment that stays must have its header on disk before its predecessor goes. Then their
     /// files become spares or are removed, the oldest first, so that a crash at any point leaves
     /// contiguous segments.
+    ///
+    /// [`DiskErrorKind::Full`](crate::DiskErrorKind::Full) says that there is not even room to say
+    /// so, which each segment keeps for one cut. Nothing is harmed then.
     pub fn cut(&mut self, before: Sequence) -> Result<(), DiskError> {
         self.refuse_if_failed()?;
         let dropped = self.live[1..].iter().take_while(|live| live.start <= before).count();
@@ -225,10 +235,10 @@ impl<D: Disk> Journal<D> {
         }
         let first = self.live[dropped].start;
         let intent = first.0.to_le_bytes();
+        if self.rest(0) < frame::frame_bytes(intent.len()) {
+            self.begin_segment(intent.len())?;
+        }
         self.guarded(|journal| {
-            if journal.rest(0) < frame::frame_bytes(intent.len()) {
-                journal.begin_segment(intent.len())?;
-            }
             journal.put(Kind::Cut, &intent);
             journal.flush()?;
             (0..dropped).try_for_each(|_| journal.retire_first())
@@ -236,15 +246,24 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Makes a spare segment if there is none. Call it when idle: then no append waits for zeros.
+    ///
+    /// [`DiskErrorKind::Full`](crate::DiskErrorKind::Full) harms nothing.
     pub fn prepare(&mut self) -> Result<(), DiskError> {
-        self.guarded(|journal| {
-            if journal.spares == 0 {
-                let number = journal.last().number.plus(1);
-                journal.disk.create(number, journal.options.segment_bytes)?;
-                journal.spares = 1;
-            }
-            Ok(())
-        })
+        self.refuse_if_failed()?;
+        if self.spares == 0 {
+            self.create(self.last().number.plus(1), self.options.segment_bytes)?;
+            self.spares = 1;
+        }
+        self.check();
+        Ok(())
+    }
+
+    /// How many bytes of frames fit without making a file: the rest of the current segment, and
+    /// the spares. A frame is longer than its payload, and each batch takes whole sectors.
+    pub fn room(&self) -> usize {
+        let spare = self.options.segment_bytes - FRAMES_START - CUT_BYTES;
+        let spares = usize::try_from(self.spares).expect("there are at most SPARES_MAX");
+        self.rest(CUT_BYTES) + spares * spare
     }
 
     /// Where the journal starts: no frame below is kept, and none is missed.
@@ -310,22 +329,24 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
-    /// Leaves the current segment, durable, for one with room for a frame of this length.
+    /// Leaves the current segment, durable, for one with room for a frame of this length. If the
+    /// disk is full, that has not happened, and nothing has failed.
     fn begin_segment(&mut self, payload_bytes: usize) -> Result<(), DiskError> {
-        self.flush()?;
         let bytes = self.options.segment_bytes.max(segment::bytes_for(payload_bytes));
         let number = self.last().number.plus(1);
-        if bytes > self.options.segment_bytes {
+        self.guarded(|journal| {
+            journal.flush()?;
             // No spare is large enough, and the number must follow the current one.
-            while self.spares > 0 {
-                self.disk.remove(self.last().number.plus(self.spares))?;
-                self.spares -= 1;
+            while journal.spares > 0 && bytes > journal.options.segment_bytes {
+                journal.disk.remove(journal.last().number.plus(journal.spares))?;
+                journal.spares -= 1;
             }
-        }
+            Ok(())
+        })?;
         if self.spares > 0 {
             self.spares -= 1;
         } else {
-            self.disk.create(number, bytes)?;
+            self.create(number, bytes)?;
         }
         let header = Header { number, start: self.next, identity: self.identity };
         self.live.push(Live { number, bytes, start: self.next, is_exact: true });
@@ -333,6 +354,14 @@ impl<D: Disk> Journal<D> {
         self.written = 0;
         self.buffer.extend_from_slice(&header.to_sector());
         Ok(())
+    }
+
+    /// Makes a file. A full disk leaves everything as it was; any other failure is final.
+    fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
+        match self.disk.create(number, bytes) {
+            Err(error) if error.kind == DiskErrorKind::Full => Err(error),
+            result => self.guarded(|_| result),
+        }
     }
 
     fn retire_first(&mut self) -> Result<(), DiskError> {
@@ -410,7 +439,7 @@ impl fmt::Display for AppendError {
             AppendError::TooLong { bytes } => {
                 write!(f, "a frame of {bytes} bytes exceeds the limit of {FRAME_BYTES_MAX}")
             }
-            AppendError::Disk(error) => error.fmt(f),
+            AppendError::Full(error) | AppendError::Disk(error) => error.fmt(f),
         }
     }
 }

@@ -14,8 +14,10 @@
 //!   that are form a prefix, and stay. Nothing else is ever replayed: no foreign, stale or changed
 //!   bytes, up to the 32 bits of the checksums.
 //! - [`Journal::cut`] forgets old frames, in whole segments.
-//! - After a failed write, sync or change of names the journal refuses everything. Nothing is
-//!   retried.
+//! - A disk that is full harms nothing: [`AppendError::Full`] says that nothing was appended, and
+//!   the same may be tried again.
+//! - After any other failed write, sync or change of names the journal refuses everything. Nothing
+//!   is retried.
 //!
 //! # What it cannot know
 //!

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use journal::{Entry, Identity, Journal, OpenError, Options};
+use journal::{DiskErrorKind, Entry, Identity, Journal, OpenError, Options};
 use node::recovery::{Recovery, RecoveryError};
 use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
 use thiserror::Error;
@@ -78,7 +78,13 @@ pub fn open(
     let (mut journal, recovered) =
         opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
     // Before anything waits for it: the next segment's zeros take some milliseconds.
-    journal.prepare().map_err(|why| DataDirError::Disk { path: owned(), why })?;
+    match journal.prepare() {
+        // What there is may be enough, and whoever needs more will say so.
+        Err(why) if why.kind != DiskErrorKind::Full => {
+            return Err(DataDirError::Disk { path: owned(), why });
+        }
+        _ => {}
+    }
     let records = recovery.finish();
     let records = records.map_err(|why| DataDirError::Content { path: owned(), why })?;
     tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");

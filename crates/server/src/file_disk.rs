@@ -110,6 +110,17 @@ impl FileDisk {
         self.open.take_if(|(open, _)| *open == number);
     }
 
+    /// Takes away what a failed create has left: on a full disk a part of a file would only hold room
+    /// and its number. If that fails, too, it is no mere shortage.
+    fn uncreate(&self, path: &Path, error: &io::Error) -> DiskError {
+        let created = explain("create", path, error);
+        if created.kind == DiskErrorKind::Exists {
+            return created;
+        }
+        let removed = remove_if_present(path).map_err(|error| explain("remove", path, &error));
+        removed.and_then(|()| self.sync_names()).err().unwrap_or(created)
+    }
+
     fn sync_names(&self) -> Result<(), DiskError> {
         self.directory.sync_all().map_err(|error| explain("sync directory", &self.path, &error))
     }
@@ -143,7 +154,10 @@ impl Disk for FileDisk {
 
     fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
         let path = self.segment_path(number);
-        let file = create_zeroed(&path, bytes).map_err(|error| explain("create", &path, &error))?;
+        let file = match create_zeroed(&path, bytes) {
+            Ok(file) => file,
+            Err(error) => return Err(self.uncreate(&path, &error)),
+        };
         self.sync_names()?;
         self.open = Some((number, file));
         Ok(())
@@ -321,6 +335,24 @@ mod tests {
         assert_eq!(error.kind, DiskErrorKind::Missing);
         assert!(error.detail.contains("000000000000001f.segment"), "{error}");
         disk.read_at(other, 12, &mut content).unwrap_err();
+    }
+
+    #[test]
+    fn a_failed_create_leaves_no_part_of_a_file_and_takes_no_whole_one() {
+        let (_directory, mut disk) = temporary();
+        disk.create(FILE, 16).unwrap();
+        disk.create(FILE, 32).unwrap_err();
+        assert_eq!(disk.list().unwrap(), [FileEntry { number: FILE, bytes: 16 }]);
+        let part = disk.segment_path(SegmentNumber(7));
+        fs::write(&part, b"some zeros").unwrap();
+        let error = disk.uncreate(&part, &ErrorKind::StorageFull.into());
+        assert_eq!(error.kind, DiskErrorKind::Full);
+        assert!(error.detail.starts_with("create "), "{error}");
+        assert!(!part.exists());
+        // What cannot be taken away is no shortage: the number is in use.
+        fs::create_dir(&part).unwrap();
+        let error = disk.uncreate(&part, &ErrorKind::StorageFull.into());
+        assert_ne!(error.kind, DiskErrorKind::Full);
     }
 
     #[test]

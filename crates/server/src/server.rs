@@ -89,6 +89,7 @@ pub struct Server {
     switches: Arc<Switches>,
     inbox: Inbox,
     killed: Arc<AtomicBool>,
+    leaving: Arc<AtomicBool>,
     stopping: watch::Sender<bool>,
     protocol: JoinHandle<Ended>,
     journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
@@ -154,13 +155,15 @@ impl Server {
             Post::new(me, configuration.clone(), outbound, inbox, counters, failed.clone())
         };
         let killed = Arc::new(AtomicBool::new(false));
+        let leaving = Arc::new(AtomicBool::new(false));
 
         let (writes, journal) = match journal {
             None => (None, None),
             Some(journal) => {
                 let (writes, waiting) = bounded(WRITES_MAX);
                 let (configuration, counters) = (configuration.clone(), counters.clone());
-                let writer = Writer::new(journal, configuration, post(), counters, killed.clone());
+                let flags = (killed.clone(), leaving.clone());
+                let writer = Writer::new(journal, configuration, post(), counters, flags);
                 let name = format!("journal-{me}");
                 let thread =
                     thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
@@ -222,7 +225,7 @@ impl Server {
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
         tracing::info!(node = me.0, peers = %own.peers, clients = %own.clients, "started");
-        Ok(Server { config, switches, inbox, killed, stopping, protocol, journal, api })
+        Ok(Server { config, switches, inbox, killed, leaving, stopping, protocol, journal, api })
     }
 
     /// The node's configuration.
@@ -247,8 +250,10 @@ impl Server {
         self.protocol.is_finished() || self.journal.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
-    /// Stops in order: what was asked before is done, and what was written is synced.
+    /// Stops in order: what was asked before is done, and what was written is synced, unless the
+    /// disk is full.
     pub async fn stop(self) -> End {
+        self.leaving.store(true, Ordering::Relaxed);
         let inbox = self.inbox.clone();
         let asked = tokio::task::spawn_blocking(move || inbox.stop()).await;
         drop(asked);

@@ -203,7 +203,7 @@ impl Storage {
             self.bytes.clear();
             encode_record(&self.configuration, record, &mut self.bytes);
             let frame = journal.append(&self.bytes).map_err(|error| match error {
-                journal::AppendError::Disk(error) => error,
+                journal::AppendError::Full(error) | journal::AppendError::Disk(error) => error,
                 journal::AppendError::TooLong { .. } => {
                     unreachable!("a run's limit lies far below a frame's")
                 }
