@@ -83,9 +83,10 @@ impl Seal {
         Seal(digest)
     }
 
-    fn checksum(&self, offset: usize, bytes: &[u8]) -> u32 {
+    /// Of bytes at this place: for a frame its offset.
+    pub(crate) fn checksum(&self, place: u64, bytes: &[u8]) -> u32 {
         let mut digest = self.0.clone();
-        digest.update(&(offset as u64).to_le_bytes());
+        digest.update(&place.to_le_bytes());
         digest.update(bytes);
         digest.finalize()
     }
@@ -132,12 +133,12 @@ pub(crate) fn encode(
     assert!(payload.len() <= FRAME_BYTES_MAX);
     let length = u32::try_from(payload.len()).expect("FRAME_BYTES_MAX fits 32 bits");
     let mut header = [0; HEADER_BYTES];
-    header[4..8].copy_from_slice(&seal.checksum(offset, payload).to_le_bytes());
+    header[4..8].copy_from_slice(&seal.checksum(offset as u64, payload).to_le_bytes());
     let mark = if kind == Kind::Cut { CUT_MARK } else { 0 };
     header[8..12].copy_from_slice(&(mark | length).to_le_bytes());
     header[12..20].copy_from_slice(&sequence.0.to_le_bytes());
     header[20..28].copy_from_slice(&synced_before.0.to_le_bytes());
-    let checksum = seal.checksum(offset, &header[4..]);
+    let checksum = seal.checksum(offset as u64, &header[4..]);
     header[..4].copy_from_slice(&checksum.to_le_bytes());
     let end = out.len() + frame_bytes(payload.len());
     out.extend_from_slice(&header);
@@ -170,7 +171,7 @@ pub(crate) fn header_at(
         && header.synced_before <= header.sequence
         && header.length <= FRAME_BYTES_MAX
         && header.frame_bytes() <= segment.len() - offset;
-    let is_sealed = || seal.checksum(offset, &bytes[4..]) == read_u32(bytes, 0);
+    let is_sealed = || seal.checksum(offset as u64, &bytes[4..]) == read_u32(bytes, 0);
     (is_plausible && is_sealed()).then_some(header)
 }
 
@@ -182,7 +183,7 @@ pub(crate) fn payload_of<'a>(
     offset: usize,
 ) -> Option<&'a [u8]> {
     let payload = &segment[offset + HEADER_BYTES..][..header.length];
-    (seal.checksum(offset, payload) == header.payload_checksum).then_some(payload)
+    (seal.checksum(offset as u64, payload) == header.payload_checksum).then_some(payload)
 }
 
 /// The frame at offset, if it is whole and has exactly this sequence.
