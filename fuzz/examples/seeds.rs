@@ -55,7 +55,7 @@ fn main() {
     }
     // The rest read choices, not a format: any bytes will do.
     let any: Vec<u8> = (0..=255).collect();
-    for target in ["damage", "datagram", "files"] {
+    for target in ["damage", "datagram", "files", "snapshots"] {
         write(target, 0, &any);
         write(target, 1, &[any.as_slice(); 8].concat());
     }

@@ -21,6 +21,7 @@ mod node;
 mod record;
 mod request;
 mod sessions;
+mod snapshots;
 
 /// One reader of bytes.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// All of them, by name.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "api", run: api::run },
     Target { name: "config", run: config::run },
     Target { name: "damage", run: damage::run },
@@ -43,4 +44,5 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "record", run: record::run },
     Target { name: "request", run: request::run },
     Target { name: "sessions", run: sessions::run },
+    Target { name: "snapshots", run: snapshots::run },
 ];
