@@ -1,5 +1,5 @@
-//! A journal that was really written, then damaged: what opens holds true frames, and tells of all of
-//! them that anything undamaged vouches for, be it as lost; or it does not open.
+//! A journal that was really written, then damaged: what opens holds true frames, and tells of all
+//! that anything undamaged vouches for, be it as lost; or it does not open.
 //!
 //! What vouches, after the contract in `journal/src/recover.rs`: each write, where it is still
 //! whole, for everything that was durable when it was made.

@@ -80,8 +80,8 @@ pub enum AppendError {
 /// A durable sequence of frames.
 ///
 /// After a failed change of the disk every later call that could fail returns that same error: see
-/// [`sync`](Self::sync). A failed read, in [`replay`](Self::replay), harms nothing, and neither does
-/// a disk without room for another file: whatever needed one may be tried again.
+/// [`sync`](Self::sync). A failed read, in [`replay`](Self::replay), harms nothing, and neither
+/// does a disk without room for another file: whatever needed one may be tried again.
 #[derive(Clone, Debug)]
 pub struct Journal<D> {
     disk: D,

@@ -110,8 +110,8 @@ impl FileDisk {
         self.open.take_if(|(open, _)| *open == number);
     }
 
-    /// Takes away what a failed create has left: on a full disk a part of a file would only hold room
-    /// and its number. If that fails, too, it is no mere shortage.
+    /// Takes away what a failed create has left: on a full disk a part of a file would only hold
+    /// room and its number. If that fails, too, it is no mere shortage.
     fn uncreate(&self, path: &Path, error: &io::Error) -> DiskError {
         let created = explain("create", path, error);
         if created.kind == DiskErrorKind::Exists {

@@ -46,8 +46,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes into `journal`, sends with `post`. Ends when it is `killed`, and no longer waits for a
-    /// full disk when the node is `leaving`.
+    /// Writes into `journal`, sends with `post`. Ends when it is `killed`, and no longer waits for
+    /// a full disk when the node is `leaving`.
     pub fn new(
         journal: Journal<FileDisk>,
         configuration: Arc<Configuration>,
@@ -122,7 +122,7 @@ impl Writer {
             || journal.append(bytes).map(|_| ()),
             |error| {
                 if !was_full {
-                    tracing::warn!(%error, "the disk is full; nothing is promised until it has room");
+                    tracing::warn!(%error, "disk full; nothing is promised until it has room");
                     counters.count("journal_full");
                     was_full = true;
                 }
