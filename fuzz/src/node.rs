@@ -35,6 +35,7 @@ const LIMITS: Limits = Limits {
     snapshot_bytes_max: 10_000,
     part_bytes_max: 100,
     parts_in_flight_max: 4,
+    reads_max: 4,
 };
 
 /// Messages of one step: a window of runs, or all repeats, to each of seven.

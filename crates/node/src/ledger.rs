@@ -1,4 +1,4 @@
-//! Which frames of a journal are still needed: the last votes, and the last word of everything else.
+//! Which frames of a journal are still needed: the last votes, and the last word of the rest.
 //!
 //! A frame with votes is needed until all of them are cut. Promises and the like are written again
 //! with each cut ([`paxos::Record::Truncated`] is followed by what still counts), so older ones are

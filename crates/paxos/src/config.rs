@@ -46,6 +46,8 @@ pub struct Timing {
     pub resend_max: Duration,
     /// How long a learner waits for a hole to close by itself before it fetches.
     pub fetch_delay: Duration,
+    /// A read that has waited for so long is refused.
+    pub read_patience: Duration,
 }
 
 impl Default for Timing {
@@ -57,6 +59,7 @@ impl Default for Timing {
             resend_min: Duration::from_millis(20),
             resend_max: Duration::from_millis(500),
             fetch_delay: Duration::from_millis(20),
+            read_patience: Duration::from_secs(2),
         }
     }
 }
@@ -95,6 +98,8 @@ pub struct Limits {
     pub part_bytes_max: usize,
     /// So many parts are asked for at a time.
     pub parts_in_flight_max: u64,
+    /// Reads waiting for an answer.
+    pub reads_max: usize,
 }
 
 impl Default for Limits {
@@ -114,6 +119,7 @@ impl Default for Limits {
             snapshot_bytes_max: 4 << 30,
             part_bytes_max: 48 << 10,
             parts_in_flight_max: 16,
+            reads_max: 1 << 16,
         }
     }
 }

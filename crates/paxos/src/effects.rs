@@ -10,6 +10,7 @@ use crate::ballot::{NodeId, Slot};
 use crate::digest::{Mark, SnapshotId};
 use crate::event::Event;
 use crate::message::{Envelope, Message};
+use crate::read::ReadId;
 use crate::record::Record;
 use crate::value::{Command, Value};
 
@@ -37,6 +38,8 @@ pub enum Input {
     Restored(Mark),
     /// Whether the disk has room for votes. It has, at first.
     Room(bool),
+    /// Linearizable reads begin. Each is answered once in this life, in `readable` or `unreadable`.
+    Read(Vec<ReadId>),
     /// The deadline has passed.
     Tick,
 }
@@ -57,6 +60,11 @@ pub struct Effects {
     pub restored: Option<Restored>,
     /// Values that will not be proposed, or were lost from sight.
     pub refused: Vec<Refusal>,
+    /// Reads that may be answered from any state that has applied every slot below: all of them
+    /// were handed out in `chosen`, now or before. Everything chosen before the read began is there.
+    pub readable: Vec<(ReadId, Slot)>,
+    /// Reads that will not be answered here.
+    pub unreadable: Vec<(ReadId, ReadRefusal)>,
     /// What happened.
     pub events: Vec<Event>,
 }
@@ -131,6 +139,21 @@ pub enum RefusalReason {
     },
 }
 
+/// Why a read is not answered. It has changed nothing, and may be asked again anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReadRefusal {
+    /// This node keeps no history.
+    NotLearning,
+    /// Too many reads wait here.
+    TooMany,
+    /// For its patience, no leader could be asked, or none that reaches a quorum, or this node has
+    /// not learned what it needs.
+    TimedOut {
+        /// The leader that is followed.
+        leader: Option<NodeId>,
+    },
+}
+
 impl Effects {
     /// Empties every list and keeps its memory.
     pub fn clear(&mut self) {
@@ -141,6 +164,8 @@ impl Effects {
         self.parts.clear();
         self.restored = None;
         self.refused.clear();
+        self.readable.clear();
+        self.unreadable.clear();
         self.events.clear();
     }
 
@@ -191,6 +216,8 @@ mod tests {
         effects.write.then_send.clone_from(&effects.send);
         effects.chosen.push((Slot(0), Value::Noop));
         effects.refused.push(Refusal { command, reason: RefusalReason::WindowFull });
+        effects.readable.push((ReadId(1), Slot(1)));
+        effects.unreadable.push((ReadId(2), ReadRefusal::TooMany));
         effects.events.push(Event::Probed);
         effects.clear();
         assert_eq!(effects, Effects::default());

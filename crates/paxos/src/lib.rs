@@ -96,8 +96,9 @@
 //!
 //! The modules are declared in the order in which they are best read. `ballot`, `value`, `runs`,
 //! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `acceptor`,
-//! `proposer` and `learner` (with `tally` and `marks`) the safety, without time; `support`, `election`, `resend`,
-//! `catchup`, `keeping` and `transfer` the liveness; `replica` puts them together; `wire` turns them into bytes.
+//! `proposer` and `learner` (with `tally` and `marks`) the safety, without time; `support`,
+//! `election`, `resend`, `catchup`, `keeping` and `transfer` the liveness; `read` is for reads;
+//! `replica` puts them together; `wire` turns them into bytes.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -125,6 +126,7 @@ mod resend;
 mod catchup;
 mod keeping;
 mod transfer;
+mod read;
 mod admit;
 mod replica;
 mod invariants;
@@ -135,13 +137,16 @@ pub mod wire;
 pub use ballot::{Ballot, Incarnation, NodeId, Slot};
 pub use config::{Announce, Config, Limits, Timing};
 pub use digest::{Digest, Mark, SnapshotId};
-pub use effects::{Effects, Input, PartWanted, Refusal, RefusalReason, Restored, Write};
+pub use effects::{
+    Effects, Input, PartWanted, ReadRefusal, Refusal, RefusalReason, Restored, Write,
+};
 pub use event::{Decline, Event};
 pub use message::{Envelope, Kind, Message, Page};
 pub use quorum::{
     ClusterId, Configuration, ConfigurationError, DiskId, Epoch, Member, NODES_MAX, Phase, Phase1,
     Phase2, Roles, Voters,
 };
+pub use read::ReadId;
 pub use record::Record;
 pub use replica::{Part, Replica};
 pub use rng::Rng;

@@ -369,6 +369,16 @@ impl Proposer {
         None
     }
 
+    /// Everything chosen so far lies below, or was chosen at a higher ballot, while this node leads:
+    /// at this ballot only slots below `next` can be chosen, and at lower ones only slots below
+    /// `start`. One more, so that what is shown ends with what this ballot has closed.
+    pub fn read_index(&self) -> Option<Slot> {
+        match &self.state {
+            State::Leading(leading) => Some(leading.next.max(leading.start.plus(1))),
+            State::Idle(_) | State::Preparing(_) => None,
+        }
+    }
+
     /// Runs in flight, in slot order, each with the acceptors that have not accepted it.
     pub fn unaccepted<'a>(
         &'a self,

@@ -4,6 +4,7 @@
 
 mod due;
 mod keep;
+mod reading;
 mod remember;
 mod timeless;
 
@@ -25,6 +26,7 @@ use crate::learner::{Contradiction, Learner};
 use crate::message::{Message, Page};
 use crate::proposer::{Promised, Proposer, Rejected};
 use crate::quorum::Roles;
+use crate::read::{Indexer, Reader};
 use crate::record::Record;
 use crate::resend::{Asked, Resend};
 use crate::rng::Rng;
@@ -52,6 +54,8 @@ pub struct Replica {
     reports: Reports,
     transfer: Transfer,
     has_room: bool,
+    indexer: Indexer,
+    reader: Reader,
 }
 
 /// What a replica thinks its part is.
@@ -107,6 +111,8 @@ impl Replica {
             reports: Reports::default(),
             transfer: Transfer::new(&config.timing, &config.limits),
             has_room: true,
+            indexer: Indexer::default(),
+            reader: Reader::new(&config.timing, &config.limits, config.incarnation),
             rng,
             config,
         }
@@ -120,9 +126,11 @@ impl Replica {
             Input::Kept { snapshot, is_durable } => self.on_snapshot(now, snapshot, is_durable),
             Input::Restored(mark) => self.on_restored(now, mark, effects),
             Input::Room(has_room) => self.has_room = has_room,
+            Input::Read(reads) => self.on_read(now, reads, effects),
             Input::Tick => self.on_tick(now, effects),
         }
         self.deliver(now, effects);
+        self.look_after_reads(now, effects);
         self.propose_more(now, effects);
         invariants::check(&self.acceptor, &self.proposer, &self.learner);
     }
@@ -131,8 +139,8 @@ impl Replica {
     pub fn deadline(&self) -> Option<Instant> {
         let leads = self.roles.leader.then(|| self.election.deadline());
         let roles = [leads, self.resend.deadline(), self.catchup.deadline()];
-        let snapshots = [self.kept.deadline(), self.transfer.deadline()];
-        roles.into_iter().chain(snapshots).flatten().min()
+        let others = [self.reader.deadline(), self.kept.deadline(), self.transfer.deadline()];
+        roles.into_iter().chain(others).flatten().min()
     }
 
     /// What this node was told at birth.
@@ -252,10 +260,10 @@ impl Replica {
                 note(from, learned, effects);
             }
             Message::Votes { page } => self.on_votes(from, page, effects),
-            Message::Confirm { .. } => {}
-            Message::Confirmed { .. } => {}
-            Message::ReadIndex { .. } => {}
-            Message::ReadIndexReply { .. } => {}
+            Message::Confirm { ballot, round } => self.on_confirm(from, ballot, round, effects),
+            Message::Confirmed { ballot, round } => self.on_confirmed(from, ballot, round, effects),
+            Message::ReadIndex { id } => self.indexer.ask(from, id),
+            Message::ReadIndexReply { id, index } => self.on_read_index_reply(now, id, index),
             Message::Kept { below } => self.on_kept(from, below, effects),
             Message::FetchPart { snapshot, offset } => {
                 self.on_fetch_part(from, snapshot, offset, effects);

@@ -1,4 +1,4 @@
-//! When to say something again. Every unanswered Prepare and Accept is repeated with back-off,
+//! When to say something again. Every unanswered Prepare, Confirm and Accept is repeated with back-off,
 //! so the loss of any message costs time, never progress. Liveness only.
 
 use alloc::collections::BTreeMap;
@@ -15,6 +15,8 @@ use crate::time::Instant;
 pub enum Asked {
     /// Phase 1.
     Prepare,
+    /// This round of a leader's for reads.
+    Confirm(u64),
     /// Phase 2 of the run that starts here.
     Accept(Slot),
 }

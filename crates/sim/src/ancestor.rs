@@ -97,6 +97,7 @@ impl Run {
             resend_min: Duration::from_millis(100),
             resend_max: Duration::from_millis(800),
             fetch_delay: Duration::from_millis(40),
+            ..Timing::default()
         };
         let config = |id: NodeId, bits: u64| Config {
             node: id,

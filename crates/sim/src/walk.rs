@@ -209,6 +209,7 @@ impl Options {
             snapshot_bytes_max: 1 << 20,
             part_bytes_max: 100,
             parts_in_flight_max: 3,
+            reads_max: 3,
         }
     }
 }

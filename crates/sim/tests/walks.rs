@@ -26,8 +26,8 @@ fn a_thousand_walks_break_no_promise() {
 fn everything_that_can_happen_happens() {
     let total = check(1_000..1_600);
     println!("{total:#?}");
-    // `declined`, `conflict` and `diverged` need a liar, and are violations; `overtaken` is too rare
-    // for so few walks, and no budget of votes is so small. Other tests show these.
+    // `declined`, `conflict` and `diverged` need a liar, and are violations; `overtaken` is too
+    // rare for so few walks, and no budget of votes is so small. Other tests show these.
     let elsewhere = ["declined", "conflict", "diverged", "overtaken", "no_room"];
     for name in Event::NAMES {
         let happens = total.events.contains_key(name);

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! A block is a checksum, crc32c(identity, number, index of the block, its payload), and 65532
-//! bytes of the payload, or what is left of it; then zeros. Integers are little endian. Later versions
-//! keep magic, version and checksum where they are.
+//! bytes of the payload, or what is left of it; then zeros. Integers are little endian. Later
+//! versions keep magic, version and checksum where they are.
 
 use alloc::vec::Vec;
 

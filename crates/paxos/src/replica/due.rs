@@ -27,6 +27,7 @@ impl Replica {
             }
             self.send_again(now, effects);
         }
+        self.give_up_reads(now, effects);
         let leader = self.election.leader(now);
         let (me, prefix) = (self.config.node, self.learner.prefix());
         let configuration = &self.config.configuration;
@@ -66,7 +67,9 @@ impl Replica {
         let configuration = &self.config.configuration;
         let preparing = self.proposer.is_preparing().then_some(Asked::Prepare);
         let runs = self.proposer.unaccepted(configuration).map(|(run, _)| run.first);
-        let unanswered = preparing.into_iter().chain(runs.map(Asked::Accept));
+        let round = self.indexer.unconfirmed(configuration);
+        let confirm = round.map(|(_, round, _)| Asked::Confirm(round));
+        let unanswered = preparing.into_iter().chain(confirm).chain(runs.map(Asked::Accept));
         let again = self.resend.due(now, unanswered, &mut self.rng);
         if again.is_empty() {
             return;
@@ -77,6 +80,11 @@ impl Replica {
             for (acceptor, from) in self.proposer.unpromised() {
                 effects.send(acceptor, Message::Prepare { ballot, from });
             }
+        }
+        if let Some((ballot, round, missing)) = self.indexer.unconfirmed(configuration)
+            && again.binary_search(&Asked::Confirm(round)).is_ok()
+        {
+            effects.send_all(missing, &Message::Confirm { ballot, round });
         }
         for (run, missing) in self.proposer.unaccepted(configuration) {
             if again.binary_search(&Asked::Accept(run.first)).is_ok() {

@@ -6,8 +6,10 @@ use super::*;
 use crate::ballot::Incarnation;
 use crate::config::{Limits, Timing};
 use crate::digest::Mark;
+use crate::effects::ReadRefusal;
 use crate::message::Kind;
 use crate::quorum::{ClusterId, Configuration, DiskId, Member};
+use crate::read::ReadId;
 use crate::runs::Run;
 use crate::value::Value;
 
@@ -46,6 +48,11 @@ pub(super) fn hear(replica: &mut Replica, now: u64, from: u32, message: Message)
 
 /// The node leads, by the votes of the first two acceptors.
 pub(super) fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
+    lead_with(replica, &[])
+}
+
+/// The same, and these are the votes that each of the two shows.
+fn lead_with(replica: &mut Replica, votes: &[Run]) -> (Instant, Ballot, Effects) {
     let now = replica.deadline().expect("a leader waits for something");
     replica.step(now, Input::Tick, &mut Effects::default());
     let acceptors: Vec<u32> =
@@ -58,7 +65,8 @@ pub(super) fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
     let mut effects = Effects::default();
     for from in &acceptors {
         let (slot, truncated) = (Slot(0), Slot(0));
-        let page = Page { from: slot, votes: vec![], next: None, truncated, suspect: Slot(0) };
+        let (votes, suspect) = (votes.to_vec(), Slot(0));
+        let page = Page { from: slot, votes, next: None, truncated, suspect };
         effects = hear(replica, now.0, *from, Message::Promise { ballot, page });
     }
     assert_eq!(replica.part(), Part::Leading);
@@ -333,4 +341,162 @@ fn a_leader_closes_its_holes_by_resending_and_says_how_much() {
     }
     let again = Event::SentAgain { messages: 3 };
     assert_eq!(events, [(0, vec![]), (6, vec![again])], "one slot, to three acceptors");
+}
+
+fn read(replica: &mut Replica, now: Instant, id: u64) -> Effects {
+    let mut effects = Effects::default();
+    replica.step(now, Input::Read(vec![ReadId(id)]), &mut effects);
+    effects
+}
+
+/// A leader whose prefix is past its leader start, with one slot more in flight.
+fn leader_with_a_slot_open() -> (Replica, Instant, Ballot) {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    let (now, ballot, _) = lead(&mut leader);
+    for from in [3, 4] {
+        let vote = Message::Accepted { ballot, first: Slot(0), end: Slot(1) };
+        hear(&mut leader, now.0, from, vote);
+    }
+    leader.step(now, Input::Propose(vec![vec![7].into()]), &mut Effects::default());
+    assert_eq!((leader.chosen(), leader.slots_in_flight()), (Slot(1), 1));
+    (leader, now, ballot)
+}
+
+/// The index that a question gets, once the acceptors' answers are in.
+fn index(leader: &mut Replica, now: Instant, ballot: Ballot, id: u64) -> Option<Slot> {
+    let effects = hear(leader, now.0, 2, Message::ReadIndex { id });
+    let Some(Message::Confirm { round, .. }) = effects.send.first().map(|it| it.message.clone())
+    else {
+        panic!("it asks the acceptors first: {effects:?}");
+    };
+    assert_eq!(sent(&effects, Kind::Confirm), [3, 4, 5]);
+    assert!(sent(&effects, Kind::ReadIndexReply).is_empty());
+    let mut effects = Effects::default();
+    for from in [3, 4] {
+        assert!(sent(&effects, Kind::ReadIndexReply).is_empty());
+        effects = hear(leader, now.0, from, Message::Confirmed { ballot, round });
+    }
+    match effects.send.first().map(|it| &it.message) {
+        Some(Message::ReadIndexReply { id: answered, index }) if *answered == id => *index,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_index_is_past_what_is_in_flight() {
+    // Another learner may have counted the votes for it, and shown it.
+    let (mut leader, now, ballot) = leader_with_a_slot_open();
+    assert_eq!(index(&mut leader, now, ballot, 5), Some(Slot(2)));
+}
+
+#[test]
+fn an_index_is_past_the_leader_start_even_where_that_is_not_proposed_yet() {
+    let mut leader = node(1, APART, Announce::EveryLearner);
+    leader.config.limits.slots_in_flight_max = 2;
+    let values = vec![Value::Noop; 5].into();
+    let votes = vec![Run { ballot: Ballot::NONE, first: Slot(0), values }];
+    let (now, own, _) = lead_with(&mut leader, &votes);
+    assert_eq!(leader.slots_in_flight(), 2);
+    assert_eq!(index(&mut leader, now, own, 5), Some(Slot(6)));
+}
+
+#[test]
+fn an_acceptor_confirms_by_its_promise_and_at_once() {
+    let mut acceptor = node(3, APART, Announce::EveryLearner);
+    let prepare = Message::Prepare { ballot: ballot(2, 1), from: Slot(0) };
+    hear(&mut acceptor, 0, 1, prepare);
+    for (round, from, confirmed) in [(1, 2, false), (2, 1, true), (3, 2, true)] {
+        let confirm = Message::Confirm { ballot: ballot(round, from), round: 9 };
+        let effects = hear(&mut acceptor, 0, from, confirm);
+        let kind = if confirmed { Kind::Confirmed } else { Kind::Reject };
+        assert!(effects.write.is_empty(), "it commits to nothing");
+        assert_eq!(sent(&effects, kind), [from]);
+        assert_eq!(effects.send.len(), 1);
+    }
+    assert_eq!(acceptor.acceptor.promised(), ballot(2, 1), "seeing is not promising");
+}
+
+#[test]
+fn a_leader_that_was_deposed_gives_no_index() {
+    let (mut leader, now, own) = leader_with_a_slot_open();
+    hear(&mut leader, now.0, 2, Message::ReadIndex { id: 5 });
+    hear(&mut leader, now.0, 6, Message::ReadIndex { id: 6 });
+    let (promised, truncated) = (ballot(9, 2), Slot(0));
+    hear(&mut leader, now.0, 3, Message::Reject { ballot: own, promised, truncated });
+    let last = hear(&mut leader, now.0, 4, Message::Reject { ballot: own, promised, truncated });
+    let nothing = |id| Message::ReadIndexReply { id, index: None };
+    let replies: Vec<Message> = last.send.into_iter().map(|it| it.message).collect();
+    assert_eq!(replies, [nothing(5), nothing(6)]);
+    let after = hear(&mut leader, now.0, 2, Message::ReadIndex { id: 7 });
+    assert_eq!(after.send.first().map(|it| it.message.clone()), Some(nothing(7)));
+}
+
+#[test]
+fn a_leader_reads_as_everybody_does_and_asks_again_until_a_quorum_has_answered() {
+    let (mut leader, now, ballot) = leader_with_a_slot_open();
+    let effects = read(&mut leader, now, 1);
+    let Some(Message::ReadIndex { id }) = effects.send.first().map(|it| it.message.clone()) else {
+        panic!("it asks itself: {effects:?}");
+    };
+    assert_eq!(sent(&effects, Kind::ReadIndex), [1]);
+    hear(&mut leader, now.0, 1, Message::ReadIndex { id });
+    hear(&mut leader, now.0, 4, Message::Confirmed { ballot, round: 1 });
+    let mut again = Vec::new();
+    for after in [10, 35] {
+        let mut effects = Effects::default();
+        leader.step(now.plus(Duration::from_millis(after)), Input::Tick, &mut effects);
+        again.extend(sent(&effects, Kind::Confirm));
+    }
+    assert_eq!(again, [3, 5]);
+    let effects = hear(&mut leader, now.0, 3, Message::Confirmed { ballot, round: 1 });
+    assert_eq!(sent(&effects, Kind::ReadIndexReply), [1]);
+    let index = Some(Slot(2));
+    let effects = hear(&mut leader, now.0, 1, Message::ReadIndexReply { id, index });
+    assert!(effects.readable.is_empty(), "slot 1 is not chosen");
+    let mut effects = Effects::default();
+    for from in [3, 4] {
+        let vote = Message::Accepted { ballot, first: Slot(1), end: Slot(2) };
+        effects = hear(&mut leader, now.0, from, vote);
+    }
+    assert_eq!(effects.chosen.len(), 1);
+    assert_eq!(effects.readable, [(ReadId(1), Slot(2))]);
+}
+
+#[test]
+fn a_learner_waits_for_the_slots_below_its_index() {
+    let mut learner = node(6, APART, Announce::EveryLearner);
+    assert!(read(&mut learner, Instant(0), 1).send.is_empty(), "it knows nobody to ask");
+    let effects = hear(&mut learner, 0, 1, heartbeat(ballot(1, 1)));
+    assert_eq!(sent(&effects, Kind::ReadIndex), [1]);
+    let Some(Message::ReadIndex { id }) = effects.send.first().map(|it| it.message.clone()) else {
+        panic!("{effects:?}");
+    };
+    hear(&mut learner, 0, 1, Message::ReadIndexReply { id, index: None });
+    assert_eq!(learner.reads_waiting(), 1, "that says nothing");
+    let index = Some(Slot(2));
+    let effects = hear(&mut learner, 0, 1, Message::ReadIndexReply { id, index });
+    assert!(effects.readable.is_empty());
+    assert!(hear(&mut learner, 0, 1, learned(7, 1, 0)).readable.is_empty());
+    let effects = hear(&mut learner, 0, 1, learned(7, 3, 0));
+    assert_eq!(effects.readable, [(ReadId(1), Slot(2))]);
+    assert_eq!(learner.reads_waiting(), 0);
+}
+
+#[test]
+fn a_read_is_refused_with_a_reason() {
+    let mut acceptor = node(3, APART, Announce::EveryLearner);
+    let effects = read(&mut acceptor, Instant(0), 1);
+    assert_eq!(effects.unreadable, [(ReadId(1), ReadRefusal::NotLearning)]);
+    let mut learner = node(6, APART, Announce::EveryLearner);
+    let reads_max = Limits::default().reads_max as u64;
+    let mut effects = Effects::default();
+    learner.step(Instant(0), Input::Read((0..=reads_max).map(ReadId).collect()), &mut effects);
+    assert_eq!(effects.unreadable, [(ReadId(reads_max), ReadRefusal::TooMany)]);
+    let mut effects = Effects::default();
+    let at = Instant(0).plus(Timing::default().read_patience);
+    learner.step(Instant(at.0 - 1), Input::Tick, &mut effects);
+    assert!(effects.unreadable.is_empty());
+    learner.step(at, Input::Tick, &mut effects);
+    assert_eq!(effects.unreadable.len() as u64, reads_max);
+    assert_eq!(effects.unreadable[0], (ReadId(0), ReadRefusal::TimedOut { leader: None }));
 }
