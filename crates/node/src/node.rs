@@ -9,6 +9,7 @@ use paxos::{
 
 use crate::log_time::LogClock;
 use crate::machine::StateMachine;
+use crate::reads::{Read, ReadReply, Reads};
 use crate::request::Request;
 use crate::sessions::{Refused, Sessions};
 use crate::snapshot::{Frozen, SnapshotError, Thawed, thaw};
@@ -28,6 +29,7 @@ pub struct Node<M: StateMachine> {
     sessions: Sessions<M::Output>,
     waiters: Waiters,
     log_clock: LogClock,
+    reads: Reads,
     applied: Slot,
     snapshot_every: u64,
     /// Applied since the last snapshot, in bytes.
@@ -73,6 +75,8 @@ pub enum Input {
     NotKept,
     /// Whether the disk has room for votes. It has, at first.
     Room(bool),
+    /// Clients want to read. Each read is answered once, now or later.
+    Read(Vec<Read>),
     /// The deadline has passed.
     Tick,
 }
@@ -80,11 +84,14 @@ pub enum Input {
 /// What a node wants done. Reused: clearing keeps the capacity.
 #[derive(Clone, Debug)]
 pub struct Effects<M: StateMachine> {
-    /// Messages, writes and events. `chosen` and `refused` are always empty: the node has turned
-    /// them into state and answers.
+    /// Messages, writes and events. What is chosen, refused or may be read is never in here: the
+    /// node has turned it into state and answers.
     pub replica: paxos::Effects,
     /// Answers, each to a ticket given earlier or just now.
     pub replies: Vec<(Ticket, Reply<M::Output>)>,
+    /// Answers to reads. Those that are ready are answered from [`Node::machine`] before the node's
+    /// next step.
+    pub reads: Vec<(Ticket, ReadReply)>,
     /// Make this snapshot's bytes, keep them, and say [`Input::Kept`] or [`Input::NotKept`]. No
     /// other is asked for before.
     pub capture: Option<Frozen<M>>,
@@ -176,7 +183,8 @@ impl<O> Reply<O> {
 impl<M: StateMachine> Default for Effects<M> {
     fn default() -> Effects<M> {
         let replica = paxos::Effects::default();
-        Effects { replica, replies: Vec::new(), capture: None, installed: None }
+        let (replies, reads) = (Vec::new(), Vec::new());
+        Effects { replica, replies, reads, capture: None, installed: None }
     }
 }
 
@@ -187,6 +195,7 @@ impl<M: StateMachine> Effects<M> {
         self.replies.clear();
         self.capture = None;
         self.installed = None;
+        self.reads.clear();
     }
 }
 
@@ -200,6 +209,7 @@ impl<M: StateMachine> Node<M> {
         now: Instant,
         seed: u64,
     ) -> Node<M> {
+        let reads = Reads::new(&config);
         let replica = Replica::recover(config, records, now, seed);
         let (sessions, waiters) = (Sessions::default(), Waiters::default());
         let log_clock = LogClock::default();
@@ -209,6 +219,7 @@ impl<M: StateMachine> Node<M> {
             sessions,
             waiters,
             log_clock,
+            reads,
             applied: Slot::FIRST,
             snapshot_every: SNAPSHOT_EVERY,
             since_snapshot: 0,
@@ -260,6 +271,10 @@ impl<M: StateMachine> Node<M> {
                 return;
             }
             Input::Room(has_room) => paxos::Input::Room(has_room),
+            Input::Read(reads) => {
+                let begun = self.reads.begin(now, self.applied, reads, &mut effects.reads);
+                paxos::Input::Read(begun)
+            }
             Input::Tick => paxos::Input::Tick,
         };
         self.replica.step(now, input, &mut effects.replica);
@@ -273,6 +288,7 @@ impl<M: StateMachine> Node<M> {
         {
             effects.installed = Some(fetched);
         }
+        self.reads.answer(now, self.applied, self.replica.leader(now), effects);
         self.capture(effects);
     }
 
@@ -291,7 +307,7 @@ impl<M: StateMachine> Node<M> {
 
     /// When to step with [`Input::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.replica.deadline()
+        self.replica.deadline().into_iter().chain(self.reads.deadline()).min()
     }
 
     /// The protocol's part.
@@ -317,6 +333,11 @@ impl<M: StateMachine> Node<M> {
     /// How many requests wait for an answer here.
     pub fn waiting(&self) -> usize {
         self.waiters.len()
+    }
+
+    /// How many reads wait here.
+    pub fn reads_waiting(&self) -> usize {
+        self.reads.len()
     }
 
     /// Notes who waits, before anything is proposed: an answer must always find its waiter.

@@ -11,6 +11,7 @@ use paxos::{
 
 use super::*;
 use crate::history::History;
+use crate::reads::Consistency;
 use crate::request::Nonce;
 
 struct Alone {
@@ -19,6 +20,7 @@ struct Alone {
     inbox: VecDeque<Message>,
     effects: Effects<History>,
     replies: Vec<(Ticket, Reply<()>)>,
+    reads: Vec<(Ticket, ReadReply)>,
 }
 
 impl Alone {
@@ -37,7 +39,7 @@ impl Alone {
         let now = Instant(0);
         let node = Node::recover(config, records, History::default(), now, 1);
         let (inbox, effects, replies) = (VecDeque::new(), Effects::default(), Vec::new());
-        Alone { node, now, inbox, effects, replies }
+        Alone { node, now, inbox, effects, replies, reads: Vec::new() }
     }
 
     fn step(&mut self, input: Input) {
@@ -46,6 +48,7 @@ impl Alone {
         let sent = effects.replica.send.drain(..).chain(effects.replica.write.then_send.drain(..));
         self.inbox.extend(sent.map(|envelope| envelope.message));
         self.replies.append(&mut effects.replies);
+        self.reads.append(&mut effects.reads);
         effects.clear();
     }
 
@@ -427,4 +430,30 @@ fn a_snapshot_that_is_none_changes_nothing() {
     let refused = late.node.restore(late.now, &bytes, &mut late.effects);
     assert_eq!(refused, Err(SnapshotError::Short));
     assert_eq!((late.node.applied(), late.node.machine().held()), (Slot(0), 0));
+}
+
+#[test]
+fn a_read_shows_what_was_answered_before_it_began() {
+    let mut alone = Alone::start(1, vec![]);
+    alone.lead_with_a_session();
+    alone.append(1, &request(1, 1));
+    let read = |ticket, consistency| Read { ticket: Ticket(ticket), consistency };
+    alone.step(Input::Read(vec![read(2, Consistency::Linearizable)]));
+    assert_eq!((alone.reads.len(), alone.node.reads_waiting()), (0, 1));
+    alone.settle();
+    let applied = alone.node.applied();
+    assert_eq!(alone.reads, [(Ticket(2), ReadReply::Ready { applied })]);
+    assert_eq!(slot_of(&alone.replies[0].1).map(|slot| slot + 1), Some(applied.0));
+    alone.reads.clear();
+    let at_least = applied.plus(1);
+    alone.step(Input::Read(vec![read(3, Consistency::Sequential { at_least })]));
+    let until = alone.now.plus(Timing::default().read_patience);
+    while alone.reads.is_empty() {
+        alone.now = alone.node.deadline().expect("a read waits");
+        alone.step(Input::Tick);
+        alone.settle();
+    }
+    assert_eq!(alone.now, until);
+    let leader = Some(NodeId(1));
+    assert_eq!(alone.reads, [(Ticket(3), ReadReply::TimedOut { leader })]);
 }
