@@ -28,11 +28,17 @@ pub enum Broken {
     LyingWatermark,
     /// A learner is told of values that nobody chose.
     FalseTeacher,
+    /// A leader's index is taken for confirmed, whatever acceptors would say.
+    UnconfirmedIndex,
+    /// Who has confirmed a ballot once is counted in each later round of it.
+    OldConfirmation,
+    /// An index is what the leader knows to be chosen, not what it has proposed.
+    LowIndex,
 }
 
 impl Broken {
     /// Every broken world.
-    pub const ALL: [Broken; 10] = [
+    pub const ALL: [Broken; 13] = [
         Broken::SendsBeforeSync,
         Broken::SameIncarnation,
         Broken::Amnesia,
@@ -43,6 +49,9 @@ impl Broken {
         Broken::QuorumsApart,
         Broken::LyingWatermark,
         Broken::FalseTeacher,
+        Broken::UnconfirmedIndex,
+        Broken::OldConfirmation,
+        Broken::LowIndex,
     ];
 
     /// What becomes of a message on its way, and who seems to have sent copies of it.

@@ -26,6 +26,7 @@ mod workload;
 mod broken;
 mod check;
 mod fingerprint;
+mod readers;
 mod recording;
 mod shelf;
 mod shrink;

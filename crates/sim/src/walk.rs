@@ -109,8 +109,8 @@ pub struct Statistics {
     pub snapshots: u64,
     /// Snapshots that were damaged, or lost with their disk.
     pub snapshots_lost: u64,
-    /// Reads answered to clients.
-    pub reads: u64,
+    /// Reads, by how much they were to show and how they were answered.
+    pub reads: BTreeMap<(&'static str, &'static str), u64>,
     /// Virtual time from the healing until everybody agreed, in microseconds.
     pub converged_us: u64,
     /// Events, by name.
@@ -228,7 +228,6 @@ impl Statistics {
         self.due += other.due;
         self.snapshots += other.snapshots;
         self.snapshots_lost += other.snapshots_lost;
-        self.reads += other.reads;
         self.slots += other.slots;
         self.acknowledged += other.acknowledged;
         self.converged_us = self.converged_us.max(other.converged_us);
@@ -241,6 +240,9 @@ impl Statistics {
             for (name, count) in theirs {
                 *mine.entry(name).or_insert(0) += count;
             }
+        }
+        for (name, count) in &other.reads {
+            *self.reads.entry(*name).or_insert(0) += count;
         }
     }
 }

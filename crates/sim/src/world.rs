@@ -2,12 +2,13 @@
 //!
 //! Time jumps to the next happening. A walk has two parts: things go wrong; then everything is
 //! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`]; how lives
-//! begin and end, and what reaches the disk between, is in [`lives`].
+//! begin and end, and what reaches the disk between, is in [`lives`]; reads are in [`reads`].
 
 mod agenda;
 mod hosts;
 mod lives;
 mod misfortune;
+mod reads;
 mod snapshots;
 
 use std::collections::BTreeSet;
@@ -16,27 +17,26 @@ use std::sync::Arc;
 use node::{Append, Effects, History, Input, Refused, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
 use paxos::{
-    Config, Configuration, Envelope, Event, Instant, Kind, Limits, NodeId, Phase1, Phase2, Rng,
-    Slot, SnapshotId, Timing, Voters,
+    Ballot, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Slot,
+    SnapshotId, Voters,
 };
 
-use crate::broken::Broken;
 use crate::check::linearizable::Read;
 use crate::check::{Checked, Checks, Wrong, progress};
 use crate::clock::TRUE_PACE;
 use crate::faults::Weather;
 use crate::fingerprint::Fingerprint;
-use crate::host::Host;
 use crate::luck::Luck;
 use crate::network::Network;
+use crate::readers::Readers;
 use crate::recording::{Recording, What};
-use crate::shape::Shape;
 use crate::walk::{Options, Statistics};
 use crate::workload::{Heard, Question, Workload};
 
 use agenda::Agenda;
 use hosts::Hosts;
 use misfortune::Mend;
+use reads::LastRead;
 
 /// A whole cluster and its surroundings.
 #[derive(Debug)]
@@ -50,8 +50,13 @@ pub struct World {
     hosts: Hosts,
     network: Network,
     workload: Workload,
+    readers: Readers,
     /// When everything was healed.
     healed: Option<Instant>,
+    /// Once it has converged: the learners that have not answered their last read.
+    last_reads: Option<Vec<LastRead>>,
+    /// In a broken world: who has confirmed which ballot once.
+    confirmed: BTreeSet<(NodeId, Ballot)>,
     /// How many misfortunes were due, those that were spared included.
     misfortunes: u64,
     checks: Checks,
@@ -77,8 +82,9 @@ enum Happening {
     Kept { node: NodeId, life: u32, snapshot: SnapshotId, bytes: Arc<[u8]> },
     Ask { to: NodeId, appends: Vec<Append> },
     Answer { ticket: Ticket, reply: Reply<()> },
-    Read { node: NodeId, asked: Instant },
-    Shown(Read),
+    AskToRead { node: NodeId, read: node::Read },
+    Read { node: NodeId },
+    Shown { client: Option<usize>, read: Read, kind: &'static str },
     Client(usize),
     Misfortune,
     Mend(Mend),
@@ -106,11 +112,12 @@ impl World {
         let mut luck = Luck::new(seed);
         let leaders: Vec<NodeId> = configuration.leaders().collect();
         let workload = Workload::new(options.clients, options.requests, leaders, &mut luck.clients);
+        let readers = Readers::new(options.clients);
         let mut world = World {
             never_starting: options.shape.never_starting(&configuration),
             network: Network::new(options.faults.weather.clone()),
             checks: Checks::new(&configuration),
-            hosts: hosts(&options, &configuration, &mut luck.nodes),
+            hosts: Hosts::of(&options, &configuration, &mut luck.nodes),
             options,
             configuration,
             now: Instant(0),
@@ -118,7 +125,10 @@ impl World {
             misfortunes: 0,
             agenda: Agenda::new(),
             workload,
+            readers,
             healed: None,
+            last_reads: None,
+            confirmed: BTreeSet::new(),
             fingerprint: Fingerprint::default(),
             recording: Recording::default(),
             sent: 0,
@@ -196,8 +206,9 @@ impl World {
             }
             Happening::Ask { to, appends } => self.ask(to, appends)?,
             Happening::Answer { ticket, reply } => self.answer(ticket, &reply)?,
-            Happening::Read { node, asked } => self.read(node, asked),
-            Happening::Shown(read) => self.shown(read),
+            Happening::AskToRead { node, read } => self.begin_to_read(node, read)?,
+            Happening::Read { node } => self.read(node),
+            Happening::Shown { client, read, kind } => self.shown(client, read, kind),
             Happening::Client(client) => self.client(client),
             Happening::Misfortune => self.misfortune()?,
             Happening::Mend(mend) => self.mend(mend)?,
@@ -211,7 +222,7 @@ impl World {
     fn stands_still(&self, happening: &Happening) -> Option<Instant> {
         let node = match happening {
             Happening::Arrive { to, .. } | Happening::Ask { to, .. } => to,
-            Happening::Read { node, .. } => node,
+            Happening::Read { node } | Happening::AskToRead { node, .. } => node,
             Happening::Synced { node, .. }
             | Happening::Wake { node, .. }
             | Happening::Kept { node, .. } => node,
@@ -299,6 +310,9 @@ impl World {
         for (ticket, reply) in effects.replies.drain(..) {
             self.reply(id, ticket, reply)?;
         }
+        for (ticket, reply) in effects.reads.drain(..) {
+            self.read_reply(id, ticket, reply)?;
+        }
         for envelope in effects.replica.send.drain(..) {
             self.post(id, self.cause, envelope)?;
         }
@@ -378,11 +392,14 @@ impl World {
         let twisted = self.options.broken.and_then(|broken| {
             broken.twist(&self.configuration, from, &mut message, &mut self.luck.broken)
         });
+        let forged =
+            if self.options.broken.is_some() { self.forge(from, to, &mut message) } else { None };
+        let (from, to) = forged.map_or((from, to), |speaker| (speaker, from));
         for speaker in [Some(from), twisted].into_iter().flatten() {
             let mut bytes = std::mem::take(&mut self.bytes);
             bytes.clear();
             encode_message(&self.configuration, speaker, to, &message, &mut bytes);
-            let arrives = if from == to {
+            let arrives = if from == to || forged.is_some() {
                 [Some(Instant(self.now.0 + SELF_US)), None]
             } else {
                 self.network.carry(self.now, from, to, &mut self.luck.network)
@@ -405,7 +422,7 @@ impl World {
 
     fn client(&mut self, client: usize) {
         if self.luck.clients.below(1000) < self.options.reads_permille {
-            self.ask_to_read();
+            self.ask_to_read(client);
         }
         let (to, appends, next) = self.workload.look(self.now, client, &mut self.luck.clients);
         for Append { ticket, .. } in &appends {
@@ -420,34 +437,6 @@ impl World {
         }
         let next = next.unwrap_or(Instant(self.now.0 + CLIENT_US));
         self.at(next.min(Instant(self.now.0 + CLIENT_US)), Happening::Client(client));
-    }
-
-    /// A client asks some learner for its history, however old it may be.
-    fn ask_to_read(&mut self) {
-        let learners = self.configuration.learners();
-        let place = self.luck.clients.index(learners.count());
-        let node = self.configuration.learners().nth(place).expect("an index below their number");
-        if let Some(at) = self.network.carry_client(self.now, &mut self.luck.network) {
-            self.at(at, Happening::Read { node, asked: self.now });
-        }
-    }
-
-    fn read(&mut self, id: NodeId, asked: Instant) {
-        let host = &self.hosts[id];
-        let Some(node) = host.node.as_ref().filter(|_| !host.is_silent) else {
-            return;
-        };
-        let shown = node.applied();
-        self.fingerprint.note(self.now, &shown.0.to_le_bytes());
-        if let Some(answered) = self.network.carry_client(self.now, &mut self.luck.network) {
-            let read = Read { node: id, asked, answered, shown, is_linearizable: false };
-            self.at(answered, Happening::Shown(read));
-        }
-    }
-
-    fn shown(&mut self, read: Read) {
-        self.statistics.reads += 1;
-        self.checks.linearizable.reads(read);
     }
 
     fn reply(&mut self, id: NodeId, ticket: Ticket, reply: Reply<()>) -> Checked {
@@ -478,6 +467,7 @@ impl World {
             Heard::Done(client, value, slot) => {
                 self.statistics.acknowledged += 1;
                 self.checks.linearizable.hears(client, value, self.now);
+                self.readers.knows(usize::from(client) - 1, slot.plus(1));
                 self.checks.once.acknowledged(client, value, slot)
             }
             Heard::Wrong(what) => Err(Wrong { promise: "once", what }),
@@ -524,7 +514,8 @@ impl World {
         !has_quorums || !self.configuration.leaders().any(|id| lives(&id))
     }
 
-    /// Whether it is over: every client answered, every learner with the same, whole history.
+    /// Whether it is over: every client answered, every learner with the same, whole history, which
+    /// each has shown to one more linearizable read.
     fn look(&mut self) -> Result<bool, Wrong> {
         let healed = self.healed.expect("the world looks once it is healed");
         let took_us = self.now.0 - healed.0;
@@ -534,14 +525,18 @@ impl World {
         let prefixes: Vec<Slot> =
             learners.iter().filter_map(living).map(|node| node.replica().chosen()).collect();
         if self.workload.is_done() && prefixes.iter().all(|prefix| *prefix == chosen) {
-            self.statistics.converged_us = took_us;
-            for id in &learners {
-                if let Some(node) = living(id) {
-                    self.checks.once.whole(*id, node.machine().entries(), &self.workload)?;
-                }
+            if self.last_reads.is_none() {
+                self.statistics.converged_us = took_us;
             }
-            self.checks.linearizable.whole(&self.checks.once)?;
-            return Ok(true);
+            if self.is_short() || self.last_reads_are_answered() {
+                for id in &learners {
+                    if let Some(node) = &self.hosts[*id].node {
+                        self.checks.once.whole(*id, node.machine().entries(), &self.workload)?;
+                    }
+                }
+                self.checks.linearizable.whole(&self.checks.once)?;
+                return Ok(true);
+            }
         }
         if self.is_short() && took_us > progress::SHORT_OF_NODES_US {
             self.checks.linearizable.whole(&self.checks.once)?;
@@ -560,38 +555,15 @@ impl World {
                 })
                 .collect();
             return Err(progress::late(format!(
-                "{took_us} us after the healing {} slots are chosen, {} values are open; {parts:?}",
+                "{took_us} us after the healing {} slots are chosen, {} values are open, {:?} wait; {parts:?}",
                 chosen,
-                open.len()
+                open.len(),
+                self.last_reads
             )));
         }
         self.after(LOOK_US, Happening::Look);
         Ok(false)
     }
-}
-
-fn hosts(options: &Options, configuration: &Configuration, rng: &mut Rng) -> Hosts {
-    let apart = Shape { quorums: Some((2, 4)), ..options.shape.clone() };
-    let other = Shape { quorums: Some((4, 2)), ..options.shape.clone() };
-    let mut host = |id: &NodeId| {
-        let configuration = match options.broken {
-            Some(Broken::QuorumsApart) => {
-                let shape = if id.0.is_multiple_of(2) { &apart } else { &other };
-                shape.configuration().unwrap_or_else(|_| configuration.clone())
-            }
-            _ => configuration.clone(),
-        };
-        let config = Config {
-            node: *id,
-            incarnation: paxos::Incarnation(0),
-            configuration,
-            timing: Timing::default(),
-            limits: Limits { retained_bytes_max: options.retained_bytes, ..options.limits },
-            announce: options.announce,
-        };
-        Host::new(config, options.snapshot_every_bytes, rng)
-    };
-    Hosts::new(configuration.members().keys().map(&mut host).collect())
 }
 
 fn reply_name(reply: &Reply<()>) -> &'static str {

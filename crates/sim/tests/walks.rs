@@ -35,11 +35,18 @@ fn everything_that_can_happen_happens() {
         assert!(!happens || !elsewhere[..3].contains(&name), "{name} in a sound world");
     }
     assert!(total.events.keys().all(|name| Event::NAMES.contains(name)), "{:?}", total.events);
-    assert_eq!(total.kinds.len(), 16, "every kind of message is sent: {:?}", total.kinds);
+    assert_eq!(total.kinds.len(), 20, "every kind of message is sent: {:?}", total.kinds);
     let answers = ["done", "not_leading", "busy", "unknown", "opened", "kept", "closed", "expired"];
     for reply in answers {
         assert!(total.replies.contains_key(reply), "nobody is answered {reply}");
     }
+    for kind in ["linearizable", "sequential", "stale"] {
+        for reply in ["ready", "busy"] {
+            assert!(total.reads.contains_key(&(kind, reply)), "no {kind} read is answered {reply}");
+        }
+    }
+    assert!(total.reads.contains_key(&("linearizable", "timed_out")));
+    assert!(total.reads.contains_key(&("weak", "ready")));
     assert!(total.crashes > 0);
     assert!(total.disk_failures > 0);
     assert!(total.snapshots > 0);

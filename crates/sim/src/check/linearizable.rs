@@ -1,19 +1,18 @@
 //! Promise: the history is one that clients could have seen happen. If one operation was answered
 //! before another was asked for, it does not stand behind it; a read shows only what was asked
-//! for before it was answered, and, where it is linearizable, all that was answered before it was
-//! asked.
+//! for before it was answered, and all that was answered before it was asked, if it is linearizable,
+//! or some time before, if it may be stale. A sequential read shows every slot that it named.
 //!
 //! Every operation says where in the history it took effect: an append in its slot, a read just
 //! below the first slot that it did not show. So there is no search. In the order of places, nobody
 //! may have been asked for after somebody behind it was answered, and one sweep from the end tells:
 //! a hundred thousand operations take milliseconds.
 //!
-//! Walks read only what may be old: nodes offer no other reads yet.
-//!
 //! Source: Herlihy and Wing, "Linearizability", TOPLAS 1990, for a history whose order is known.
 
 use std::collections::BTreeMap;
 
+use node::Consistency;
 use paxos::{Instant, NodeId, Slot};
 
 use super::{Checked, Wrong};
@@ -38,14 +37,13 @@ struct Span {
 pub struct Read {
     /// Who was asked.
     pub node: NodeId,
-    /// When the client asked, and when it heard.
+    /// Everything answered before then must be shown: when the client asked, if the read is
+    /// linearizable, and earlier if it may be older.
     pub asked: Instant,
     /// When it heard.
     pub answered: Instant,
     /// It was shown every slot below.
     pub shown: Slot,
-    /// Whether it was promised to show all that was answered before; if not, it may be old.
-    pub is_linearizable: bool,
 }
 
 /// An operation with its place: appends stand in a slot, reads before it.
@@ -86,12 +84,25 @@ impl Linearizable {
         });
         let reads = self.reads.iter().map(|read| {
             // A read that may be old could have been asked for long ago.
-            let asked = if read.is_linearizable { read.asked } else { Instant(0) };
-            let name = format!("a read at {}", read.node);
-            Operation { place: (read.shown, false), asked, answered: Some(read.answered), name }
+            let Read { node, asked, answered, shown } = *read;
+            let name = format!("a read at {node}");
+            Operation { place: (shown, false), asked, answered: Some(answered), name }
         });
         check(appends.chain(reads).collect())
     }
+}
+
+/// A node says that it has applied so much, and shows so much.
+pub fn shows_enough(node: NodeId, consistency: Consistency, applied: Slot, shown: Slot) -> Checked {
+    let least = match consistency {
+        Consistency::Sequential { at_least } => at_least.max(applied),
+        Consistency::Linearizable | Consistency::Stale { .. } => applied,
+    };
+    if shown >= least {
+        return Ok(());
+    }
+    let what = format!("{node} shows only the slots below {shown}, not those below {least}");
+    Err(Wrong { promise: "linearizable", what })
 }
 
 fn check(mut operations: Vec<Operation>) -> Checked {
@@ -159,19 +170,33 @@ mod tests {
 
     #[test]
     fn a_read_that_may_be_old_still_shows_nothing_from_later() {
-        let (node, is_linearizable) = (NodeId(1), false);
+        let node = NodeId(1);
         let client = 1;
         let mut history = Linearizable::default();
         history.asks(client, 1, Instant(100));
         history.hears(client, 1, Instant(110));
         let mut once = Once::default();
         once.note(client, 1, Slot(4));
-        let (asked, answered) = (Instant(200), Instant(210));
-        history.reads(Read { node, asked, answered, shown: Slot(2), is_linearizable });
+        let (asked, answered) = (Instant(110), Instant(210));
+        history.reads(Read { node, asked, answered, shown: Slot(2) });
         history.whole(&once).unwrap();
-        let (asked, answered) = (Instant(50), Instant(60));
-        history.reads(Read { node, asked, answered, shown: Slot(5), is_linearizable });
+        let (asked, answered) = (Instant(0), Instant(60));
+        history.reads(Read { node, asked, answered, shown: Slot(5) });
         history.whole(&once).unwrap_err();
+        history.reads.pop();
+        let (asked, answered) = (Instant(111), Instant(210));
+        history.reads(Read { node, asked, answered, shown: Slot(2) });
+        history.whole(&once).unwrap_err();
+    }
+
+    #[test]
+    fn a_sequential_read_shows_every_slot_that_it_named() {
+        let (node, sequential) = (NodeId(1), Consistency::Sequential { at_least: Slot(3) });
+        let linearizable = Consistency::Linearizable;
+        shows_enough(node, sequential, Slot(3), Slot(3)).unwrap();
+        shows_enough(node, sequential, Slot(2), Slot(2)).unwrap_err();
+        shows_enough(node, linearizable, Slot(2), Slot(2)).unwrap();
+        shows_enough(node, linearizable, Slot(2), Slot(1)).unwrap_err();
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub fn bounded(
     if waiting > waiting_max {
         return wrong(format!("at {id}, {waiting} requests wait for an answer"));
     }
+    let reads = node.reads_waiting().max(node.replica().reads_waiting());
+    if reads > limits.reads_max {
+        return wrong(format!("at {id}, {reads} reads wait for an answer"));
+    }
     if writes > SENDS_A_STEP_MAX {
         return wrong(format!("{id} has {writes} writes in flight"));
     }

@@ -5,6 +5,7 @@
 //! - A Promise or Votes shows every vote that the acceptor has announced.
 //! - Promise, Accepted and Votes say only what is on disk.
 //! - Accepted only what was sent in an Accept; one value a ballot and slot.
+//! - No Confirmed at a ballot below one that the acceptor has spoken for.
 //! - A ballot belongs to one life of one leader.
 
 use std::collections::BTreeMap;
@@ -79,13 +80,17 @@ impl Wire {
                 }
                 Ok(())
             }
-            Message::Reject { .. }
+            Message::Confirmed { ballot, .. } if *ballot < said.spoken => {
+                let spoken = said.spoken;
+                wrong(format!("{from} confirms {ballot} after it has spoken for {spoken}"))
+            }
+            Message::Confirmed { .. }
+            | Message::Reject { .. }
             | Message::HeartbeatReply { .. }
             | Message::Probe { .. }
             | Message::ProbeReply { .. }
             | Message::Fetch { .. }
             | Message::Learned { .. }
-            | Message::Confirmed { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
             | Message::Kept { .. }
