@@ -15,11 +15,12 @@
 //! the read began, whether they have promised anything above b, and waits until a *phase-2* quorum
 //! has said no. Had anything been chosen above b before the read began, a phase-1 quorum would have
 //! promised that higher ballot before; it shares an acceptor with every phase-2 quorum, and that
-//! one would have declined. A phase-1 quorum would not do: where two of five promise and four vote,
-//! two quorums of phase 1 need not meet. An acceptor that has never heard of b may say no as well:
-//! the question is about higher ballots. The answer must be to this very round: an answer to an
-//! earlier one speaks of a time before the read began. One round is under way at a time, and
-//! questions that come meanwhile share the next.
+//! one would have declined. (So would one of any phase-1 quorum, where accepting promises, as it
+//! does here: it meets the phase-2 quorum that chose. But only with phase 2 does a round say that
+//! nobody else even led, and without a phase-2 quorum a leader is of no use.) An acceptor that has
+//! never heard of b may say no as well: the question is about higher ballots. The answer must be to
+//! this very round: an answer to an earlier one speaks of a time before the read began. One round
+//! is under way at a time, and questions that come meanwhile share the next.
 //!
 //! **The answer does not wait for the disk.** It says that no promise above b has left this
 //! acceptor so far. A promise changes the acceptor's memory first, then its disk, and leaves last;

@@ -26,6 +26,8 @@ pub struct Asked {
     pub at: Instant,
     /// How much must be shown.
     pub consistency: Consistency,
+    /// One past the last slot in which anything was chosen when the node was asked.
+    pub chosen: Slot,
 }
 
 /// No client accepts what is older.
@@ -56,6 +58,13 @@ impl Readers {
         self.next_ticket += 1;
         self.open.insert(ticket, asked);
         Read { ticket, consistency: asked.consistency }
+    }
+
+    /// The node is asked at last.
+    pub fn begins(&mut self, ticket: Ticket, chosen: Slot) {
+        if let Some(asked) = self.open.get_mut(&ticket) {
+            asked.chosen = chosen;
+        }
     }
 
     /// A node has answered; none if it was not asked, or has answered before.

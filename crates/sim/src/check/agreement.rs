@@ -103,6 +103,11 @@ impl Agreement {
         self.chosen.get(&slot).map(|(_, value)| value)
     }
 
+    /// One past the last slot in which something is chosen.
+    pub fn end(&self) -> Slot {
+        self.chosen.last_key_value().map_or(Slot::FIRST, |(slot, _)| slot.plus(1))
+    }
+
     /// How many slots are chosen.
     pub fn slots(&self) -> u64 {
         self.chosen.len() as u64

@@ -1,7 +1,8 @@
 //! Promise: the history is one that clients could have seen happen. If one operation was answered
 //! before another was asked for, it does not stand behind it; a read shows only what was asked
 //! for before it was answered, and all that was answered before it was asked, if it is linearizable,
-//! or some time before, if it may be stale. A sequential read shows every slot that it named.
+//! or some time before, if it may be stale. A sequential read shows every slot that it named,
+//! and a linearizable one all that was chosen when its node was asked, whoever knew.
 //!
 //! Every operation says where in the history it took effect: an append in its slot, a read just
 //! below the first slot that it did not show. So there is no search. In the order of places, nobody
@@ -92,11 +93,13 @@ impl Linearizable {
     }
 }
 
-/// A node says that it has applied so much, and shows so much.
-pub fn shows_enough(node: NodeId, consistency: Consistency, applied: Slot, shown: Slot) -> Checked {
+/// A node shows every slot below `shown`. `chosen` is one past the last slot in which anything was
+/// chosen when it was asked: a linearizable read shows all of it, known to anybody or not.
+pub fn shows_enough(node: NodeId, consistency: Consistency, chosen: Slot, shown: Slot) -> Checked {
     let least = match consistency {
-        Consistency::Sequential { at_least } => at_least.max(applied),
-        Consistency::Linearizable | Consistency::Stale { .. } => applied,
+        Consistency::Linearizable => chosen,
+        Consistency::Sequential { at_least } => at_least,
+        Consistency::Stale { .. } => Slot::FIRST,
     };
     if shown >= least {
         return Ok(());
@@ -134,6 +137,8 @@ fn check(mut operations: Vec<Operation>) -> Checked {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn append(slot: u64, asked: u64, answered: Option<u64>) -> Operation {
@@ -190,13 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sequential_read_shows_every_slot_that_it_named() {
-        let (node, sequential) = (NodeId(1), Consistency::Sequential { at_least: Slot(3) });
-        let linearizable = Consistency::Linearizable;
-        shows_enough(node, sequential, Slot(3), Slot(3)).unwrap();
-        shows_enough(node, sequential, Slot(2), Slot(2)).unwrap_err();
-        shows_enough(node, linearizable, Slot(2), Slot(2)).unwrap();
-        shows_enough(node, linearizable, Slot(2), Slot(1)).unwrap_err();
+    fn a_read_shows_every_slot_that_it_must() {
+        let shows = |consistency, chosen, shown| {
+            shows_enough(NodeId(1), consistency, Slot(chosen), Slot(shown)).is_ok()
+        };
+        let sequential = Consistency::Sequential { at_least: Slot(3) };
+        assert_eq!([2, 3].map(|shown| shows(sequential, 9, shown)), [false, true]);
+        assert_eq!([8, 9].map(|shown| shows(Consistency::Linearizable, 9, shown)), [false, true]);
+        assert!(shows(Consistency::Stale { max_age: Duration::ZERO }, 9, 0), "that is swept");
     }
 
     #[test]

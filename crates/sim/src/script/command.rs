@@ -8,6 +8,7 @@
 //!   open c1 at L1 | open c1 at L1 for 2000ms    a client asks for a session, by default of an hour
 //!   keep c1 at L1 | close c1 at L1              it keeps its session alive, or needs it no more
 //!   append a b to L1 as c1#1       one client, one request; `append 9 values to L1` makes v1..v9
+//!   read at L1 | read at L1 past slot 5 | read at L1 at most 100ms old    three consistencies
 //!   deliver [reversed] [copies of] WHICH    what is in flight arrives; copies stay in flight
 //!   drop WHICH | hold WHICH | release       WHICH: see selector.rs; held is what `settle` leaves
 //!   settle                         everything in flight arrives, and what follows; time stands
@@ -25,7 +26,8 @@
 
 use std::time::Duration;
 
-use paxos::{Announce, Limits, NodeId};
+use node::Consistency;
+use paxos::{Announce, Limits, NodeId, Slot};
 
 use super::selector::Selector;
 use super::stage::{Asked, Done, Harm, Stage};
@@ -40,6 +42,7 @@ pub enum Command {
     Open { client: u8, to: NodeId, lifetime: Duration },
     Keep { client: u8, to: NodeId },
     Close { client: u8, to: NodeId },
+    Read(NodeId, Consistency),
     Deliver { which: Selector, reversed: bool, repeats: bool },
     Drop(Selector),
     Hold(Selector),
@@ -102,6 +105,15 @@ impl Command {
             }
             ["close", client, "at", name] => {
                 Command::Close { client: number_of(client)?, to: node(name)? }
+            }
+            ["read", "at", name] => Command::Read(node(name)?, Consistency::Linearizable),
+            ["read", "at", name, "past", "slot", slot] => {
+                let at_least = Slot(number(slot)?).plus(1);
+                Command::Read(node(name)?, Consistency::Sequential { at_least })
+            }
+            ["read", "at", name, "at", "most", age, "old"] => {
+                let max_age = span(age)?;
+                Command::Read(node(name)?, Consistency::Stale { max_age })
             }
             ["deliver", "reversed", rest @ ..] => {
                 Command::Deliver { which: which(rest)?, reversed: true, repeats: false }
@@ -166,6 +178,7 @@ impl Command {
             Command::Open { client, to, lifetime } => stage.open(client, to, lifetime)?,
             Command::Keep { client, to } => stage.keep(client, to)?,
             Command::Close { client, to } => stage.close(client, to)?,
+            Command::Read(node, consistency) => stage.read(node, consistency)?,
             Command::Deliver { which, reversed, repeats } => {
                 stage.deliver(&which, reversed, repeats)?;
             }

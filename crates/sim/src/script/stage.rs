@@ -10,12 +10,13 @@ mod clients;
 mod lives;
 mod network;
 mod passing;
+mod reads;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use journal::Fault;
-use node::{Effects, History, Input, Node, Request, Ticket};
+use node::{Consistency, Effects, History, Input, Node, Request, Ticket};
 use paxos::acceptor::Acceptor;
 use paxos::{Announce, Configuration, Event, Instant, Limits, NodeId};
 use paxos::{Record, Rng, Slot, Write};
@@ -82,6 +83,8 @@ pub struct Stage {
     tables: Tables,
     asked: BTreeMap<Ticket, (u8, Request)>,
     clients: BTreeMap<u8, Client>,
+    /// Reads under way, and what was chosen when each began.
+    reads: Vec<(Consistency, Slot)>,
     rng: Rng,
     telling: Telling,
     /// What is only counted while time passes.
@@ -136,6 +139,7 @@ impl Stage {
             carries_heartbeats: false,
             asked: BTreeMap::new(),
             clients: BTreeMap::new(),
+            reads: Vec::new(),
             rng,
             telling: Telling::Everything,
             counts: BTreeMap::new(),
@@ -168,6 +172,7 @@ impl Stage {
         }
         self.learned(id)?;
         self.replies(&effects.replies);
+        self.read_replies(id, &effects.reads)?;
         self.post_all(id, effects.replica.send)?;
         self.write(id, effects.replica.write)
     }

@@ -43,7 +43,8 @@ impl World {
         let happening = match wants {
             None => Happening::Read { node },
             Some(consistency) => {
-                let asked = Asked { client: Some(client), node, at: self.now, consistency };
+                let (client, at, chosen) = (Some(client), self.now, Slot::FIRST);
+                let asked = Asked { client, node, at, consistency, chosen };
                 Happening::AskToRead { node, read: self.readers.asks(asked) }
             }
         };
@@ -57,6 +58,7 @@ impl World {
             return Ok(());
         }
         self.fingerprint.note(self.now, &read.ticket.0.to_le_bytes());
+        self.readers.begins(read.ticket, self.checks.agreement.end());
         self.step(id, Input::Read(vec![read]))
     }
 
@@ -88,11 +90,11 @@ impl World {
             ReadReply::TimedOut { .. } => "timed_out",
         };
         *self.statistics.reads.entry((kind, name)).or_insert(0) += 1;
-        let ReadReply::Ready { applied } = reply else {
+        if !matches!(reply, ReadReply::Ready { .. }) {
             return Ok(());
-        };
+        }
         let shown = self.hosts[id].node.as_ref().map_or(Slot::FIRST, node::Node::applied);
-        shows_enough(id, asked.consistency, applied, shown)?;
+        shows_enough(id, asked.consistency, asked.chosen, shown)?;
         self.fingerprint.note(self.now, &shown.0.to_le_bytes());
         let oldest = self.oldest(asked.at, asked.consistency);
         let mut read = Read { node: id, asked: oldest, answered: self.now, shown };
@@ -150,9 +152,10 @@ impl World {
             if is_due {
                 *asked = Some(self.now);
                 let consistency = Consistency::Linearizable;
-                let ask = Asked { client: None, node: *node, at: self.now, consistency };
+                let (node, at, chosen) = (*node, self.now, Slot::FIRST);
+                let ask = Asked { client: None, node, at, consistency, chosen };
                 let read = self.readers.asks(ask);
-                self.after(LOOK_US / 2, Happening::AskToRead { node: *node, read });
+                self.after(LOOK_US / 2, Happening::AskToRead { node, read });
             }
         }
         let is_done = last.is_empty();
