@@ -81,10 +81,10 @@ impl Replica {
                 effects.send(acceptor, Message::Prepare { ballot, from });
             }
         }
-        if let Some((ballot, round, missing)) = self.indexer.unconfirmed(configuration)
+        if let Some((ballot, round, silent)) = self.indexer.unconfirmed(configuration)
             && again.binary_search(&Asked::Confirm(round)).is_ok()
         {
-            effects.send_all(missing, &Message::Confirm { ballot, round });
+            effects.send_all(silent, &Message::Confirm { ballot, round });
         }
         for (run, missing) in self.proposer.unaccepted(configuration) {
             if again.binary_search(&Asked::Accept(run.first)).is_ok() {
