@@ -5,8 +5,8 @@
 //! A [`Node`] is driven exactly like a `paxos::Replica` (its contract is in that crate's first
 //! page): inputs go in with a time, effects come out, and `write.then_send` waits for the disk.
 //! What it adds is meaning: a client's request is encoded, proposed, applied in slot order on every
-//! node, and answered on the node that was asked. Reads go through no history; each says how much it
-//! must show.
+//! node, and answered on the node that was asked. Reads go through no history; each says how much
+//! it must show.
 //!
 //! The modules are declared in reading order.
 

@@ -61,7 +61,7 @@ pub struct Effects {
     /// Values that will not be proposed, or were lost from sight.
     pub refused: Vec<Refusal>,
     /// Reads that may be answered from any state that has applied every slot below: all of them
-    /// were handed out in `chosen`, now or before. Everything chosen before the read began is there.
+    /// were handed out in `chosen`, now or before. What was chosen before the read began is there.
     pub readable: Vec<(ReadId, Slot)>,
     /// Reads that will not be answered here.
     pub unreadable: Vec<(ReadId, ReadRefusal)>,

@@ -369,9 +369,9 @@ impl Proposer {
         None
     }
 
-    /// Everything chosen so far lies below, or was chosen at a higher ballot, while this node leads:
-    /// at this ballot only slots below `next` can be chosen, and at lower ones only slots below
-    /// `start`. One more, so that what is shown ends with what this ballot has closed.
+    /// While this node leads, everything chosen so far lies below, or was chosen at a higher
+    /// ballot: at this ballot only slots below `next` can be chosen, and at lower ones only slots
+    /// below `start`. One more, so that what is shown ends with what this ballot has closed.
     pub fn read_index(&self) -> Option<Slot> {
         match &self.state {
             State::Leading(leading) => Some(leading.next.max(leading.start.plus(1))),

@@ -1,5 +1,5 @@
-//! When to say something again. Every unanswered Prepare, Confirm and Accept is repeated with back-off,
-//! so the loss of any message costs time, never progress. Liveness only.
+//! When to say something again. Every unanswered Prepare, Confirm and Accept is repeated with
+//! back-off, so the loss of any message costs time, never progress. Liveness only.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

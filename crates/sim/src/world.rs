@@ -555,7 +555,8 @@ impl World {
                 })
                 .collect();
             return Err(progress::late(format!(
-                "{took_us} us after the healing {} slots are chosen, {} values are open, {:?} wait; {parts:?}",
+                "{took_us} us after the healing {} slots are chosen, {} values are open, \
+                 {:?} wait; {parts:?}",
                 chosen,
                 open.len(),
                 self.last_reads

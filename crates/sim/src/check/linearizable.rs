@@ -1,8 +1,8 @@
 //! Promise: the history is one that clients could have seen happen. If one operation was answered
 //! before another was asked for, it does not stand behind it; a read shows only what was asked
-//! for before it was answered, and all that was answered before it was asked, if it is linearizable,
-//! or some time before, if it may be stale. A sequential read shows every slot that it named,
-//! and a linearizable one all that was chosen when its node was asked, whoever knew.
+//! for before it was answered, and all that was answered before it was asked, if it is
+//! linearizable, or some time before, if it may be stale. A sequential read shows every slot that
+//! it named, and a linearizable one all that was chosen when its node was asked, whoever knew.
 //!
 //! Every operation says where in the history it took effect: an append in its slot, a read just
 //! below the first slot that it did not show. So there is no search. In the order of places, nobody
