@@ -13,6 +13,8 @@ use paxos::{Record, Slot};
 pub struct Ledger {
     blocks: VecDeque<Block>,
     truncated: Slot,
+    /// The frame of the last cut. From there on, all that counts beside votes is written again.
+    said_again: u64,
     /// Something is missing in the journal, and nothing may be cut that could tell what.
     is_suspect: bool,
 }
@@ -35,7 +37,9 @@ impl Ledger {
             Record::Accepted(run) => run.end(),
             Record::Promised(_) => Slot::FIRST,
             Record::Truncated(slot) => {
-                self.truncated = self.truncated.max(*slot);
+                if *slot >= self.truncated {
+                    (self.truncated, self.said_again) = (*slot, frame);
+                }
                 Slot::FIRST
             }
             Record::Suspect => {
@@ -63,10 +67,13 @@ impl Ledger {
             return None;
         }
         let mut from = None;
-        // The last block holds what was written again; it stays.
-        while self.blocks.len() > 1 && self.blocks[0].end <= self.truncated {
+        // What was written again stays, in whichever block it begins.
+        while let [first, next, ..] = self.blocks.make_contiguous()
+            && first.end <= self.truncated
+            && next.first <= self.said_again
+        {
+            from = Some(next.first);
             self.blocks.pop_front();
-            from = self.blocks.front().map(|block| block.first);
         }
         from
     }
@@ -75,8 +82,10 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use alloc::vec;
+    use alloc::vec::Vec;
 
-    use paxos::{Ballot, Run, Value};
+    use paxos::acceptor::Acceptor;
+    use paxos::{Ballot, Incarnation, NodeId, Rng, Run, Value};
 
     use super::*;
 
@@ -105,6 +114,64 @@ mod tests {
         assert_eq!(ledger.cut(), None, "that is cut already");
         ledger.note(1002, &Record::Truncated(Slot(5000)));
         assert_eq!(ledger.cut(), Some(992), "never what was written last");
+    }
+
+    #[test]
+    fn what_is_written_again_stays_wherever_a_block_ends() {
+        // The truncation point is the last frame of a block, and the promise the next one's first.
+        for before in 0..2 * BLOCK {
+            let mut ledger = ledger(before);
+            ledger.note(before, &Record::Truncated(Slot(before)));
+            ledger.note(before + 1, &Record::Promised(Ballot::NONE));
+            ledger.note(before + 2, &Record::Settled(Slot::FIRST));
+            assert!(ledger.cut().is_none_or(|from| from <= before), "{before} votes");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_cut_journal_folds_to_the_same_acceptor() {
+        let fold = |records: &[Record]| {
+            let mut acceptor = Acceptor::default();
+            for record in records {
+                acceptor.apply(record);
+            }
+            acceptor
+        };
+        for seed in 0..50 {
+            let (mut rng, mut all) = (Rng::new(seed), Vec::new());
+            let (mut acceptor, mut ledger, mut from) = (Acceptor::default(), Ledger::default(), 0);
+            let (mut round, mut next) = (1, 0);
+            let retained = rng.index(2) * rng.index(400);
+            for _ in 0..500 {
+                let ballot =
+                    |round| Ballot { round, leader: NodeId(1), incarnation: Incarnation(1) };
+                let records = match rng.below(100) {
+                    0..=2 => {
+                        round += 1;
+                        vec![Record::Promised(ballot(round))]
+                    }
+                    3..=6 => {
+                        let covered = Slot(u64::saturating_sub(next, rng.below(100)));
+                        let first = acceptor.votes().tail(covered, retained);
+                        vec![Record::Truncated(first), Record::Promised(acceptor.promised())]
+                    }
+                    _ => {
+                        let first = Slot(next);
+                        next += 1;
+                        let values = vec![Value::Noop].into();
+                        vec![Record::Accepted(Run { ballot: ballot(round), first, values })]
+                    }
+                };
+                for record in records {
+                    acceptor.apply(&record);
+                    ledger.note(all.len() as u64, &record);
+                    all.push(record);
+                }
+                from = ledger.cut().unwrap_or(from);
+                let left = &all[usize::try_from(from).unwrap()..];
+                assert_eq!(fold(left), acceptor, "seed {seed}, cut at {from}");
+            }
+        }
     }
 
     #[test]

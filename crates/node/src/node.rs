@@ -1,6 +1,7 @@
 //! Inputs to the replica, its effects to the machine, answers to those who wait.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use paxos::{
     Command, Config, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored, Slot,
@@ -18,6 +19,9 @@ use crate::waiters::Waiters;
 /// Bytes applied from one snapshot to the next, unless it is told otherwise.
 const SNAPSHOT_EVERY: u64 = 64 << 20;
 
+/// After a snapshot that could not be kept, another is tried.
+const CAPTURE_PAUSE: Duration = Duration::from_secs(5);
+
 /// What a slot is counted for beside its value.
 const SLOT_OVERHEAD: u64 = 32;
 
@@ -34,8 +38,12 @@ pub struct Node<M: StateMachine> {
     snapshot_every: u64,
     /// Applied since the last snapshot, in bytes.
     since_snapshot: u64,
+    /// The size of the last one.
+    snapshot_bytes: u64,
     /// A snapshot was frozen, and its bytes are being made.
     is_capturing: bool,
+    /// The last one could not be kept; another is tried then.
+    capture_again: Option<Instant>,
 }
 
 /// Names one question of the driver's; comes back with the answer.
@@ -97,6 +105,8 @@ pub struct Effects<M: StateMachine> {
     pub capture: Option<Frozen<M>>,
     /// The state was restored from this snapshot of another node's: keep it, too.
     pub installed: Option<Restored>,
+    /// Another node's snapshot came whole and is of no use here: somebody should know.
+    pub unusable: Option<(SnapshotId, SnapshotError)>,
 }
 
 /// What became of a request.
@@ -184,7 +194,7 @@ impl<M: StateMachine> Default for Effects<M> {
     fn default() -> Effects<M> {
         let replica = paxos::Effects::default();
         let (replies, reads) = (Vec::new(), Vec::new());
-        Effects { replica, replies, reads, capture: None, installed: None }
+        Effects { replica, replies, reads, capture: None, installed: None, unusable: None }
     }
 }
 
@@ -195,6 +205,7 @@ impl<M: StateMachine> Effects<M> {
         self.replies.clear();
         self.capture = None;
         self.installed = None;
+        self.unusable = None;
         self.reads.clear();
     }
 }
@@ -223,7 +234,9 @@ impl<M: StateMachine> Node<M> {
             applied: Slot::FIRST,
             snapshot_every: SNAPSHOT_EVERY,
             since_snapshot: 0,
+            snapshot_bytes: 0,
             is_capturing: false,
+            capture_again: None,
         }
     }
 
@@ -263,11 +276,12 @@ impl<M: StateMachine> Node<M> {
             Input::Message { from, message } => paxos::Input::Message { from, message },
             Input::Append(appends) => paxos::Input::Propose(self.register(now, appends, effects)),
             Input::Kept { snapshot, is_durable } => {
-                self.is_capturing = false;
+                (self.is_capturing, self.snapshot_bytes) = (false, snapshot.bytes);
                 paxos::Input::Kept { snapshot, is_durable }
             }
             Input::NotKept => {
                 self.is_capturing = false;
+                self.capture_again = Some(now.plus(CAPTURE_PAUSE));
                 return;
             }
             Input::Room(has_room) => paxos::Input::Room(has_room),
@@ -283,20 +297,38 @@ impl<M: StateMachine> Node<M> {
         }
         self.answer_refused(now, effects);
         self.apply_chosen(now, effects);
-        if let Some(fetched) = effects.replica.restored.take()
-            && self.restore(now, &fetched.bytes, effects).is_ok()
-        {
-            effects.installed = Some(fetched);
+        if let Some(fetched) = effects.replica.restored.take() {
+            self.install(now, fetched, effects);
         }
         self.reads.answer(now, self.applied, self.replica.leader(now), effects);
-        self.capture(effects);
+        self.capture(now, effects);
     }
 
-    /// Asks for a snapshot, if it is time.
-    fn capture(&mut self, effects: &mut Effects<M>) {
-        if self.since_snapshot < self.snapshot_every || self.is_capturing {
+    /// Goes on from another node's snapshot, if it is what its name says and covers more.
+    fn install(&mut self, now: Instant, fetched: Restored, effects: &mut Effects<M>) {
+        let is_news = fetched.snapshot.below > self.applied;
+        match self.restore(now, &fetched.bytes, effects) {
+            Ok(named) if named == fetched.snapshot && is_news => effects.installed = Some(fetched),
+            Ok(named) if named == fetched.snapshot => {}
+            other => {
+                let unusable = paxos::Input::Unusable(fetched.snapshot);
+                self.replica.step(now, unusable, &mut effects.replica);
+                effects.unusable = other.err().map(|why| (fetched.snapshot, why));
+            }
+        }
+    }
+
+    /// Asks for a snapshot, if it is time, or if somebody needs one and there is none. A large
+    /// state is written less often, or nobody could fetch it before the next one.
+    fn capture(&mut self, now: Instant, effects: &mut Effects<M>) {
+        let is_due = self.since_snapshot >= self.snapshot_every.max(self.snapshot_bytes);
+        let is_wanted = effects.replica.snapshot_wanted && self.applied > Slot::FIRST;
+        let again = self.capture_again.filter(|again| *again <= now);
+        let waits = self.is_capturing || (self.capture_again.is_some() && again.is_none());
+        if waits || !(is_due || is_wanted || again.is_some()) {
             return;
         }
+        self.capture_again = None;
         let mark = self.replica.mark();
         assert!(mark.below == self.applied, "what is chosen here is applied in the same step");
         let configuration = &self.replica.config().configuration;
@@ -307,7 +339,8 @@ impl<M: StateMachine> Node<M> {
 
     /// When to step with [`Input::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.replica.deadline().into_iter().chain(self.reads.deadline()).min()
+        let own = [self.reads.deadline(), self.capture_again];
+        self.replica.deadline().into_iter().chain(own.into_iter().flatten()).min()
     }
 
     /// The protocol's part.

@@ -36,6 +36,8 @@ pub enum Input {
     /// The state was restored from a snapshot ([`Effects::restored`], or one of this node's own).
     /// Nothing happens unless it covers more than what was handed out in `chosen`.
     Restored(Mark),
+    /// The snapshot of [`Effects::restored`] is of no use here: it is not fetched again.
+    Unusable(SnapshotId),
     /// Whether the disk has room for votes. It has, at first.
     Room(bool),
     /// Linearizable reads begin. Each is answered once in this life, in `readable` or `unreadable`.
@@ -55,8 +57,10 @@ pub struct Effects {
     pub chosen: Vec<(Slot, Value)>,
     /// Parts of this node's snapshots to be read and sent, as [`Message::Part`].
     pub parts: Vec<PartWanted>,
-    /// A snapshot has come, whole: restore the state from it and say [`Input::Restored`], or do
-    /// nothing if it is of no use.
+    /// Somebody asks for a snapshot, and there is none to give.
+    pub snapshot_wanted: bool,
+    /// A snapshot has come, whole: restore the state from it and say [`Input::Restored`], or
+    /// [`Input::Unusable`].
     pub restored: Option<Restored>,
     /// Values that will not be proposed, or were lost from sight.
     pub refused: Vec<Refusal>,
@@ -162,6 +166,7 @@ impl Effects {
         self.write.then_send.clear();
         self.chosen.clear();
         self.parts.clear();
+        self.snapshot_wanted = false;
         self.restored = None;
         self.refused.clear();
         self.readable.clear();

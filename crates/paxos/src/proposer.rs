@@ -424,6 +424,20 @@ impl Proposer {
         Rejected::Deposed
     }
 
+    /// Settles the fate of values that it introduced below `prefix`, while `chosen` still tells what
+    /// is there. Those of the ballot that it leads are settled by [`Proposer::settled`].
+    pub fn learned<'a>(&mut self, prefix: Slot, chosen: impl Fn(Slot) -> Option<&'a Value>) {
+        let introduced = match &mut self.state {
+            State::Idle(introduced) => introduced,
+            State::Preparing(preparing) => &mut preparing.introduced,
+            State::Leading(_) => return,
+        };
+        let open = introduced.split_off(&prefix);
+        let below = mem::replace(introduced, open).into_iter();
+        let lost = below.filter(|(slot, command)| !holds(chosen(*slot), command));
+        self.requeue(lost.map(|(_, command)| command).collect());
+    }
+
     /// Becomes idle and keeps the values that it introduced.
     pub fn give_up(&mut self) {
         let introduced = self.take_introduced();

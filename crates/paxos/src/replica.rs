@@ -74,8 +74,9 @@ impl Replica {
     /// order; other roles have none.
     ///
     /// # Panics
-    /// If `config.node` is not a member of `config.configuration`, or if more slots may be in
-    /// flight than a learner keeps ahead of its prefix.
+    /// If `config.node` is not a member of `config.configuration`, or if the limits contradict each
+    /// other: more slots in flight than a learner keeps ahead of its prefix, empty parts, or more
+    /// retained than half of an acceptor's budget.
     pub fn recover(
         config: Config,
         records: impl IntoIterator<Item = Record>,
@@ -88,6 +89,12 @@ impl Replica {
             config.limits.slots_in_flight_max <= config.limits.ahead_slots_max,
             "a leader keeps what it has proposed"
         );
+        assert!(config.limits.part_bytes_max > 0, "a part of a snapshot holds something");
+        assert!(
+            config.limits.votes_bytes_max / 2 >= config.limits.retained_bytes_max,
+            "what is kept below a cut leaves room for votes"
+        );
+        let is_keeper = config.configuration.keepers().any(|id| id == config.node);
         let mut acceptor = Acceptor::default();
         for record in records {
             acceptor.apply(&record);
@@ -107,7 +114,7 @@ impl Replica {
             resend: Resend::new(&config.timing),
             learner: Learner::new(&config.limits),
             catchup: Catchup::new(&config.timing),
-            kept: Kept::new(config.timing.resend_max),
+            kept: Kept::new(config.timing.resend_max, is_keeper, now),
             reports: Reports::default(),
             transfer: Transfer::new(&config.timing, &config.limits),
             has_room: true,
@@ -123,7 +130,10 @@ impl Replica {
         match input {
             Input::Message { from, message } => self.on_message(now, from, message, effects),
             Input::Propose(commands) => self.on_propose(now, commands, effects),
-            Input::Kept { snapshot, is_durable } => self.on_snapshot(now, snapshot, is_durable),
+            Input::Kept { snapshot, is_durable } => {
+                self.on_snapshot(now, snapshot, is_durable);
+            }
+            Input::Unusable(snapshot) => self.transfer.refuse(snapshot),
             Input::Restored(mark) => self.on_restored(now, mark, effects),
             Input::Room(has_room) => self.has_room = has_room,
             Input::Read(reads) => self.on_read(now, reads, effects),
@@ -231,7 +241,8 @@ impl Replica {
             Message::Chosen { ballot, chosen } => self.on_chosen(from, ballot, chosen, effects),
             Message::Heartbeat { ballot, sent, proof_age, chosen, mark } => {
                 self.on_heartbeat(now, from, ballot, proof_age, chosen, effects);
-                if self.roles.learns() && from != self.config.node {
+                // Of what it does not know to be chosen, nobody has a digest.
+                if self.roles.learns() && from != self.config.node && mark.below <= chosen {
                     Self::diverged(self.learner.compare(from, mark), effects);
                 }
                 self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
@@ -269,7 +280,7 @@ impl Replica {
                 self.on_fetch_part(from, snapshot, offset, effects);
             }
             Message::Part { snapshot, offset, bytes } => {
-                self.on_part(now, snapshot, offset, bytes, effects);
+                self.on_part(now, from, snapshot, offset, bytes, effects);
             }
         }
     }

@@ -48,6 +48,7 @@ pub struct Runs {
     by_first: BTreeMap<Slot, Run>,
     /// The bytes of all values.
     bytes: usize,
+    slots: u64,
 }
 
 impl Runs {
@@ -143,12 +144,17 @@ impl Runs {
 
     /// How many slots hold something.
     pub fn slots(&self) -> u64 {
-        self.iter().map(|run| run.values.count()).sum()
+        self.slots
     }
 
     /// How many bytes of clients' values it holds.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many bytes of clients' values stand in `first..end`.
+    pub fn bytes_within(&self, first: Slot, end: Slot) -> usize {
+        self.overlapping(first, end).map(|run| run.clip(first, end).values.bytes()).sum()
     }
 
     /// Where the values below `end` begin that take about `bytes_max` on the wire: never more.
@@ -167,12 +173,14 @@ impl Runs {
 
     fn remove(&mut self, first: Slot) {
         let run = self.by_first.remove(&first);
-        self.bytes -= run.map_or(0, |run| run.values.bytes());
+        self.bytes -= run.as_ref().map_or(0, |run| run.values.bytes());
+        self.slots -= run.map_or(0, |run| run.values.count());
     }
 
     fn insert(&mut self, run: Run) {
         if !run.is_empty() {
             self.bytes += run.values.bytes();
+            self.slots += run.values.count();
             self.by_first.insert(run.first, run);
         }
     }

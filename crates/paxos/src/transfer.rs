@@ -24,6 +24,8 @@ pub struct Transfer {
     part_bytes: u64,
     parts_max: u64,
     bytes_max: u64,
+    /// Could not be gone on from.
+    refused: Option<Digest>,
     fetching: Option<Fetching>,
 }
 
@@ -60,8 +62,11 @@ pub struct Ask {
     pub offset: u64,
 }
 
-/// Questions without an answer until another learner is asked.
-const ATTEMPTS_EACH: u32 = 3;
+/// Questions without an answer until another learner is asked: about a second.
+const ATTEMPTS_EACH: u32 = 6;
+
+/// Questions without an answer until an older snapshot is begun in place of one that nobody gives.
+const ATTEMPTS_MAX: u32 = 4 * ATTEMPTS_EACH;
 
 /// Doublings of the pause between questions, at most.
 const DOUBLINGS_MAX: u32 = 5;
@@ -75,8 +80,14 @@ impl Transfer {
             part_bytes: limits.part_bytes_max as u64,
             parts_max: limits.parts_in_flight_max,
             bytes_max: limits.snapshot_bytes_max,
+            refused: None,
             fetching: None,
         }
+    }
+
+    /// A snapshot that came whole is of no use, and is not fetched again.
+    pub fn refuse(&mut self, snapshot: SnapshotId) {
+        self.refused = Some(snapshot.digest);
     }
 
     /// A learner has everything below `needed` in a snapshot only. True if that is news.
@@ -113,16 +124,14 @@ impl Transfer {
         let pause = self.delay * 2u32.pow(fetching.attempts.min(DOUBLINGS_MAX));
         fetching.attempts = fetching.attempts.wrapping_add(1);
         fetching.due = now.plus(pause.min(self.pause_max));
-        if let Some(receiving) = &mut fetching.receiving {
-            receiving.asked = receiving.have();
-        }
-        self.ask()
+        self.ask(true)
     }
 
     /// A part arrived. Gives back what to ask next, and all bytes if this was the last of them.
     pub fn part(
         &mut self,
         now: Instant,
+        from: NodeId,
         prefix: Slot,
         snapshot: SnapshotId,
         offset: u64,
@@ -134,18 +143,29 @@ impl Transfer {
         };
         let is_other = |receiving: &Receiving| receiving.snapshot != snapshot;
         if fetching.receiving.as_ref().is_none_or(is_other) {
-            // Its first part says which one it will be: any that gets us further.
-            if offset > 0 || snapshot.below <= prefix || snapshot.bytes > self.bytes_max {
+            // Its first part says which one it will be: any that gets us further, from whom we ask.
+            let is_useful = snapshot.below > prefix
+                && snapshot.bytes <= self.bytes_max
+                && self.refused != Some(snapshot.digest);
+            // What has come is not thrown away for an older one while somebody may have the rest.
+            let is_newer = |receiving: &Receiving| {
+                snapshot.below > receiving.snapshot.below || fetching.attempts > ATTEMPTS_MAX
+            };
+            let replaces = fetching.receiving.as_ref().is_none_or(is_newer);
+            if offset > 0 || from != fetching.source || !is_useful || !replaces {
                 return nothing;
             }
             let (bytes, early) = (Vec::new(), BTreeMap::new());
-            fetching.receiving = Some(Receiving { snapshot, bytes, early, asked: 0 });
+            fetching.receiving = Some(Receiving { snapshot, bytes, early, asked: self.part_bytes });
         }
         let Some(receiving) = &mut fetching.receiving else {
             return nothing;
         };
-        let window_end = receiving.have() + self.part_bytes * self.parts_max;
-        if offset < receiving.have() || offset >= window_end {
+        let is_asked = offset >= receiving.have()
+            && offset < receiving.asked
+            && (offset == receiving.have() || offset.is_multiple_of(self.part_bytes))
+            && bytes.len() as u64 <= self.part_bytes;
+        if !is_asked {
             return nothing;
         }
         receiving.early.insert(offset, bytes);
@@ -155,7 +175,7 @@ impl Transfer {
         fetching.attempts = 0;
         fetching.due = now.plus(self.delay);
         if receiving.have() < snapshot.bytes {
-            return (self.ask(), None);
+            return (self.ask(false), None);
         }
         // If whoever restores it cannot use it, another one is asked for later, elsewhere.
         fetching.due = now.plus(self.pause_max);
@@ -164,8 +184,8 @@ impl Transfer {
         (Vec::new(), received.filter(|bytes| Digest::of(bytes) == snapshot.digest))
     }
 
-    /// The parts of the window that were not asked for yet.
-    fn ask(&mut self) -> Vec<Ask> {
+    /// The parts of the window that are missing: all of them again, or those not asked for yet.
+    fn ask(&mut self, again: bool) -> Vec<Ask> {
         let Some(fetching) = &mut self.fetching else {
             return Vec::new();
         };
@@ -176,14 +196,14 @@ impl Transfer {
         let window_end = receiving.have() + self.part_bytes * self.parts_max;
         let end = window_end.min(receiving.snapshot.bytes);
         let mut asks = Vec::new();
-        receiving.asked = receiving.asked.max(receiving.have());
-        while receiving.asked < end {
-            let offset = receiving.asked;
+        let mut offset = if again { receiving.have() } else { receiving.asked };
+        while offset < end {
             if !receiving.early.contains_key(&offset) {
                 asks.push(Ask { to, snapshot: Some(receiving.snapshot), offset });
             }
-            receiving.asked += self.part_bytes;
+            offset += self.part_bytes;
         }
+        receiving.asked = receiving.asked.max(offset);
         asks
     }
 }
@@ -216,6 +236,7 @@ mod tests {
     use crate::quorum::{ClusterId, Member, Roles};
 
     const ME: NodeId = NodeId(1);
+    const SOURCE: NodeId = NodeId(2);
 
     fn configuration() -> Configuration {
         let member = |id: u32| {
@@ -250,7 +271,7 @@ mod tests {
     ) -> (Vec<Ask>, Option<Vec<u8>>) {
         let from = usize::try_from(offset).unwrap();
         let part = &content[from..content.len().min(from + 10)];
-        transfer.part(Instant(now), Slot(0), snapshot(content), offset, part.into())
+        transfer.part(Instant(now), SOURCE, Slot(0), snapshot(content), offset, part.into())
     }
 
     fn offsets(asks: &[Ask]) -> Vec<u64> {
@@ -285,30 +306,78 @@ mod tests {
         give(&mut transfer, 1, &content, 0);
         give(&mut transfer, 1, &content, 20);
         let mut whom = Vec::new();
-        for _ in 0..7 {
+        for _ in 0..13 {
             let at = transfer.deadline().unwrap();
             assert!(transfer.due(Instant(at.0 - 1), ME, &configuration()).is_empty());
             let asks = transfer.due(at, ME, &configuration());
             assert_eq!(offsets(&asks), [10, 30], "what has come is not asked for again");
             whom.push(asks[0].to.0);
         }
-        assert_eq!(whom, [2, 2, 2, 3, 3, 3, 2], "never itself");
+        assert_eq!(whom[..6], [2; 6]);
+        assert_eq!(whom[6..12], [3; 6]);
+        assert_eq!(whom[12], 2, "never itself");
     }
 
     #[test]
     fn a_newer_snapshot_replaces_the_one_that_is_gone() {
         let (mut transfer, old, new) = (transfer(), content(), vec![9; 25]);
         give(&mut transfer, 1, &old, 0);
-        let other = snapshot(&new);
+        let other = SnapshotId { below: Slot(9), ..snapshot(&new) };
         let part = |offset: usize| -> Arc<[u8]> { new[offset..new.len().min(offset + 10)].into() };
-        let ignored = transfer.part(Instant(2), Slot(0), other, 10, part(10));
+        let ignored = transfer.part(Instant(2), SOURCE, Slot(0), other, 10, part(10));
         assert_eq!(ignored, (vec![], None), "only its first part begins one");
-        let (asks, _) = transfer.part(Instant(2), Slot(0), other, 0, part(0));
+        let (asks, _) = transfer.part(Instant(2), SOURCE, Slot(0), other, 0, part(0));
         let ask = |offset| Ask { to: NodeId(2), snapshot: Some(other), offset };
         assert_eq!(asks, [10, 20].map(ask));
-        transfer.part(Instant(3), Slot(0), other, 10, part(10));
-        let (_, done) = transfer.part(Instant(3), Slot(0), other, 20, part(20));
+        transfer.part(Instant(3), SOURCE, Slot(0), other, 10, part(10));
+        let (_, done) = transfer.part(Instant(3), SOURCE, Slot(0), other, 20, part(20));
         assert_eq!(done, Some(new));
+    }
+
+    #[test]
+    fn what_has_come_is_not_thrown_away_for_a_late_part_of_an_older_one() {
+        let (mut transfer, content, old) = (transfer(), content(), vec![9; 25]);
+        let older = SnapshotId { below: Slot(6), ..snapshot(&old) };
+        transfer.due(Instant(0), ME, &configuration());
+        give(&mut transfer, 1, &content, 0);
+        let part: Arc<[u8]> = old[..10].into();
+        let begun = transfer.part(Instant(2), SOURCE, Slot(0), older, 0, part.clone());
+        assert_eq!(begun, (vec![], None));
+        let newer = SnapshotId { below: Slot(9), ..older };
+        let begun = transfer.part(Instant(2), NodeId(3), Slot(0), newer, 0, part.clone());
+        assert_eq!(begun, (vec![], None), "nor for one that nobody was asked for");
+        assert_eq!(offsets(&give(&mut transfer, 3, &content, 10).0), [40]);
+        // Nobody has the rest: then an older one is better than none.
+        let mut asked = 0;
+        while transfer.part(Instant(4), SOURCE, Slot(0), older, 0, part.clone()).0.is_empty() {
+            let at = transfer.deadline().unwrap();
+            transfer.due(at, ME, &configuration());
+            asked += 1;
+        }
+        assert!((24..40).contains(&asked), "{asked}");
+    }
+
+    #[test]
+    fn what_was_refused_is_not_fetched_again() {
+        let (mut transfer, content) = (transfer(), content());
+        transfer.refuse(snapshot(&content));
+        assert_eq!(give(&mut transfer, 1, &content, 0), (vec![], None));
+        let other = vec![7; 30];
+        assert_eq!(offsets(&give(&mut transfer, 1, &other, 0).0), [10, 20]);
+    }
+
+    #[test]
+    fn only_parts_that_were_asked_for_are_held() {
+        let (mut transfer, content) = (transfer(), content());
+        give(&mut transfer, 1, &content, 0);
+        for offset in 10..70u64 {
+            let part: Arc<[u8]> = vec![0; 10].into();
+            transfer.part(Instant(1), SOURCE, Slot(0), snapshot(&content), offset, part);
+        }
+        let long: Arc<[u8]> = vec![0; 11].into();
+        transfer.part(Instant(1), SOURCE, Slot(0), snapshot(&content), 20, long);
+        let receiving = transfer.fetching.as_ref().and_then(|it| it.receiving.as_ref());
+        assert!(receiving.is_some_and(|it| it.early.len() <= 3), "{receiving:?}");
     }
 
     #[test]
@@ -316,10 +385,10 @@ mod tests {
         let (content, now) = (content(), Instant(1));
         let part: Arc<[u8]> = content[..10].into();
         let mut old = transfer();
-        let begun = old.part(now, Slot(7), snapshot(&content), 0, part.clone());
+        let begun = old.part(now, SOURCE, Slot(7), snapshot(&content), 0, part.clone());
         assert_eq!(begun, (vec![], None), "its slots are known");
         let huge = SnapshotId { bytes: u64::MAX, ..snapshot(&content) };
-        assert_eq!(transfer().part(now, Slot(0), huge, 0, part), (vec![], None));
+        assert_eq!(transfer().part(now, SOURCE, Slot(0), huge, 0, part), (vec![], None));
         let mut late = transfer();
         late.reached(Slot(6));
         assert_eq!(late.deadline(), None);
@@ -335,7 +404,7 @@ mod tests {
         while offset < 80 {
             let from = usize::try_from(offset).unwrap();
             let part = &content[from..75.min(from + 10)];
-            let (_, done) = transfer.part(Instant(1), Slot(0), named, offset, part.into());
+            let (_, done) = transfer.part(Instant(1), SOURCE, Slot(0), named, offset, part.into());
             assert_eq!(done, None);
             offset += 10;
         }

@@ -22,6 +22,14 @@ fn check(broken: Broken, seeds: u64) -> BTreeSet<&'static str> {
             options.faults = Faults { crash, pause_us_max, misfortune_us_max, ..faults };
             options.faults.weather.delay_us_max = 60_000;
         }
+        if matches!(broken, Broken::UnconfirmedIndex | Broken::OldConfirmation) {
+            // Somebody must read at a leader that is cut off, has nothing in flight and does not
+            // know yet that another one leads: few values, many readers, many cuts.
+            (options.requests, options.reads_permille) = (5, 1000);
+            let (isolate, pause_us_max, misfortune_us_max) = (50, 200_000, 800_000);
+            let faults = options.faults;
+            options.faults = Faults { isolate, pause_us_max, misfortune_us_max, ..faults };
+        }
         noticed.extend(walk(seed, &options).violation.map(|violation| violation.promise));
     }
     noticed

@@ -4,10 +4,10 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::Replica;
+use super::{Replica, refuse};
 use crate::ballot::{NodeId, Slot};
 use crate::digest::{Mark, SnapshotId};
-use crate::effects::{Effects, PartWanted, Restored};
+use crate::effects::{Effects, PartWanted, RefusalReason, Restored};
 use crate::event::Event;
 use crate::marks::Differs;
 use crate::message::Message;
@@ -18,8 +18,14 @@ use crate::transfer::Ask;
 impl Replica {
     /// There is a snapshot of this node's own that others may have.
     pub(super) fn on_snapshot(&mut self, now: Instant, snapshot: SnapshotId, is_durable: bool) {
-        let is_keeper = self.config.configuration.keepers().any(|id| id == self.config.node);
-        self.kept.add(snapshot, is_durable && is_keeper, now);
+        // What nobody could fetch, or does not know itself, is not to be relied on by anybody.
+        let is_known = snapshot.below <= self.learner.prefix();
+        if !is_known || snapshot.bytes > self.config.limits.snapshot_bytes_max {
+            return;
+        }
+        self.kept.add(snapshot, is_durable, now);
+        let learner = &self.learner;
+        self.proposer.learned(learner.prefix(), |slot| learner.get(slot));
         // What is in flight is compared with what is chosen, until it lands.
         let open = self.proposer.window().map_or(snapshot.below, |(lowest_open, _)| lowest_open);
         let retained = self.config.limits.retained_bytes_max;
@@ -36,7 +42,9 @@ impl Replica {
     /// A keeper says how far its snapshot reaches. Votes that enough of them cover are cut, but for
     /// the last few, so that who is a little behind needs no snapshot.
     pub(super) fn on_kept(&mut self, from: NodeId, below: Slot, effects: &mut Effects) {
-        let covered = self.reports.heard(&self.config.configuration, from, below);
+        let Some(covered) = self.reports.heard(&self.config.configuration, from, below) else {
+            return;
+        };
         let retained = self.config.limits.retained_bytes_max;
         let first = self.acceptor.votes().tail(covered, retained);
         if first > self.acceptor.truncated() {
@@ -54,6 +62,7 @@ impl Replica {
         effects: &mut Effects,
     ) {
         let Some(snapshot) = self.kept.offer(asked) else {
+            effects.snapshot_wanted = true;
             return;
         };
         let offset = if asked == Some(snapshot) { offset } else { 0 };
@@ -85,13 +94,14 @@ impl Replica {
     pub(super) fn on_part(
         &mut self,
         now: Instant,
+        from: NodeId,
         snapshot: SnapshotId,
         offset: u64,
         bytes: Arc<[u8]>,
         effects: &mut Effects,
     ) {
         let prefix = self.learner.prefix();
-        let (asks, whole) = self.transfer.part(now, prefix, snapshot, offset, bytes);
+        let (asks, whole) = self.transfer.part(now, from, prefix, snapshot, offset, bytes);
         ask(asks, effects);
         if let Some(bytes) = whole {
             effects.restored = Some(Restored { snapshot, bytes });
@@ -108,7 +118,11 @@ impl Replica {
             effects.events.push(Event::GaveUp { ballot });
             self.give_up(now);
         }
+        // Whether its values are among what is in the snapshot, it cannot tell.
+        let leader = self.leader(now).unwrap_or(self.config.node);
+        refuse(self.proposer.hand_back(), RefusalReason::Deposed { leader }, effects);
         self.learner.restore(mark);
+        self.transfer.reached(mark.below);
         effects.events.push(Event::Restored { below: mark.below });
     }
 

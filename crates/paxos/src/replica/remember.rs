@@ -14,6 +14,9 @@ use crate::record::Record;
 use crate::runs::Run;
 use crate::time::Instant;
 
+/// About what a vote takes in memory beside its value's bytes.
+const VOTE_OVERHEAD: usize = 32;
+
 impl Replica {
     pub(super) fn on_prepare(
         &mut self,
@@ -96,8 +99,14 @@ impl Replica {
     /// stays silent, as if the Accept were lost: the leader says it again, and by then votes may
     /// have been cut. Promises are always given: they are small, and somebody must lead.
     fn has_room_for(&self, run: &Run) -> bool {
-        let bytes = self.acceptor.votes().bytes() + run.values.bytes();
-        self.has_room && bytes <= self.config.limits.votes_bytes_max
+        let votes = self.acceptor.votes();
+        let replaced = votes.bytes_within(run.first, run.end());
+        let bytes = votes.bytes() + run.values.bytes() - replaced;
+        let overhead = usize::try_from(votes.slots()).unwrap_or(usize::MAX);
+        let used = overhead.saturating_mul(VOTE_OVERHEAD).saturating_add(bytes);
+        // Where nothing is ever cut, a budget would only be an end.
+        let is_bounded = self.config.configuration.copies().is_some();
+        self.has_room && (!is_bounded || used <= self.config.limits.votes_bytes_max)
     }
 
     pub(super) fn keep(&mut self, record: Record, effects: &mut Effects) {

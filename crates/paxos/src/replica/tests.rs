@@ -53,7 +53,7 @@ pub(super) fn lead(replica: &mut Replica) -> (Instant, Ballot, Effects) {
 
 /// The same, and these are the votes that each of the two shows.
 fn lead_with(replica: &mut Replica, votes: &[Run]) -> (Instant, Ballot, Effects) {
-    let now = replica.deadline().expect("a leader waits for something");
+    let now = replica.election.deadline();
     replica.step(now, Input::Tick, &mut Effects::default());
     let acceptors: Vec<u32> =
         replica.config.configuration.acceptors().iter().take(2).map(|id| id.0).collect();

@@ -83,9 +83,12 @@ fn without_room_there_is_no_vote_and_no_answer_but_a_promise() {
     give(&mut acceptor, Input::Room(false));
     full(&mut acceptor);
     give(&mut acceptor, Input::Room(true));
-    acceptor.config.limits.votes_bytes_max = 10;
+    // Ten votes of one byte are there.
+    acceptor.config.limits.votes_bytes_max = 10 * (32 + 1);
     full(&mut acceptor);
-    acceptor.config.limits.votes_bytes_max = 11;
+    let again = hear(&mut acceptor.clone(), 0, 2, accept(ballot(2, 2), 9, 7));
+    assert_eq!(sent(&again, Kind::Accepted).len(), 3, "what takes another's place finds room");
+    acceptor.config.limits.votes_bytes_max += 1;
     let voted = hear(&mut acceptor, 0, 2, accept(ballot(1, 2), 10, 7));
     assert_eq!(voted.write.records.len(), 1);
 }
@@ -109,10 +112,15 @@ fn only_a_snapshot_on_a_disk_is_announced() {
         let mut learner = node(id, roles, Announce::EveryLearner);
         learn(&mut learner, 0, 8);
         give(&mut learner, Input::Kept { snapshot: snapshot(8), is_durable });
-        sent(&give(&mut learner, Input::Tick), Kind::Kept)
+        let effects = give(&mut learner, Input::Tick);
+        let slots = effects.send.iter().filter_map(|envelope| match envelope.message {
+            Message::Kept { below } => Some(below.0),
+            _ => None,
+        });
+        slots.collect::<Vec<u64>>()
     };
-    assert_eq!(announced(1, TOGETHER, true), [1, 2, 3]);
-    assert_eq!(announced(1, TOGETHER, false), []);
+    assert_eq!(announced(1, TOGETHER, true), [8; 3]);
+    assert_eq!(announced(1, TOGETHER, false), [0; 3], "it has none");
     assert_eq!(announced(1, APART, true), [], "a leader that owns no disk");
 }
 
@@ -185,12 +193,13 @@ fn a_learner_that_is_told_so_fetches_a_snapshot_and_goes_on_from_it() {
     let content = vec![5; 20];
     let named = SnapshotId { below: Slot(7), bytes: 20, digest: Digest::of(&content) };
     let part = Message::Part { snapshot: named, offset: 0, bytes: content.clone().into() };
-    let restored = hear(&mut learner, 0, 3, part).restored;
+    let restored = hear(&mut learner, 0, 2, part).restored;
     assert_eq!(restored, Some(Restored { snapshot: named, bytes: content }));
     learn(&mut learner, 8, 1);
     let effects = give(&mut learner, Input::Restored(noops(7)));
     assert_eq!(effects.events, [Event::Restored { below: Slot(7) }]);
     assert_eq!((learner.chosen(), learner.mark()), (Slot(7), noops(7)));
+    assert_eq!(learner.transfer.deadline(), None, "it has what it asked for");
     let chosen = learn(&mut learner, 7, 1).chosen;
     assert_eq!(chosen, [(Slot(7), Value::Noop), (Slot(8), Value::Noop)]);
     assert_eq!(give(&mut learner, Input::Restored(noops(3))).events, [], "never back");
@@ -210,8 +219,8 @@ fn another_history_is_told_with_both_sides() {
     let mut follower = replica(1);
     learn(&mut follower, 0, 64);
     let with = |mark| match heartbeat(ballot(1, 2)) {
-        Message::Heartbeat { ballot, sent, proof_age, chosen, .. } => {
-            Message::Heartbeat { ballot, sent, proof_age, chosen, mark }
+        Message::Heartbeat { ballot, sent, proof_age, .. } => {
+            Message::Heartbeat { ballot, sent, proof_age, chosen: Slot(128), mark }
         }
         other => other,
     };
@@ -231,7 +240,7 @@ fn another_history_is_told_with_both_sides() {
 fn a_leader_says_what_its_history_is() {
     let mut leader = replica(1);
     learn(&mut leader, 0, 70);
-    let now = leader.deadline().unwrap();
+    let now = leader.election.deadline();
     leader.step(now, Input::Tick, &mut Effects::default());
     for from in [2, 3] {
         let promised = ballot(0, 0);
@@ -255,4 +264,82 @@ fn a_leader_says_what_its_history_is() {
         _ => None,
     });
     assert!(marks.eq([noops(64); 3]));
+}
+
+#[test]
+fn a_keeper_speaks_from_its_first_moment_on() {
+    // Its former life may have said more than this one has.
+    let mut reborn = replica(2);
+    assert_eq!(sent(&give(&mut reborn, Input::Tick), Kind::Kept), [1, 2, 3]);
+}
+
+#[test]
+fn where_nothing_is_ever_cut_there_is_no_budget() {
+    let mut acceptor = node(3, APART, Announce::EveryLearner);
+    acceptor.config.limits.votes_bytes_max = 1;
+    let voted = hear(&mut acceptor, 0, 2, accept(ballot(1, 2), 0, 7));
+    assert_eq!(voted.write.records.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_fetched_or_is_not_known_is_neither_announced_nor_relied_on() {
+    let mut learner = replica(1);
+    learn(&mut learner, 0, 8);
+    let huge = SnapshotId { bytes: u64::MAX, ..snapshot(8) };
+    for snapshot in [huge, snapshot(9)] {
+        give(&mut learner, Input::Kept { snapshot, is_durable: true });
+        assert_eq!(learner.forgotten(), Slot(0));
+        let asked = hear(&mut learner, 0, 2, Message::FetchPart { snapshot: None, offset: 0 });
+        assert_eq!((asked.parts, asked.snapshot_wanted), (vec![], true));
+    }
+}
+
+#[test]
+fn what_was_chosen_is_not_proposed_again_once_it_is_in_a_snapshot() {
+    for restores in [false, true] {
+        let mut leader = replica(1);
+        let (now, own, _) = lead(&mut leader);
+        leader.step(now, Input::Propose(vec![[9].into()]), &mut Effects::default());
+        for from in [2, 3] {
+            let (promised, truncated) = (ballot(2, 2), Slot(0));
+            hear(&mut leader, now.0, from, Message::Reject { ballot: own, promised, truncated });
+        }
+        assert!(leader.proposer.holds_values());
+        let values = vec![Value::LeaderStart, Value::Command([9].into())];
+        if restores {
+            let mark = values.iter().fold(Mark::default(), Mark::extended);
+            let refused = give(&mut leader, Input::Restored(mark)).refused;
+            assert_eq!(refused.len(), 1, "its fate is not known here");
+        } else {
+            let (first, chosen, truncated) = (Slot(0), Slot(2), Slot(0));
+            let values = values.into();
+            hear(&mut leader, now.0, 2, Message::Learned { first, values, chosen, truncated });
+            give(&mut leader, Input::Kept { snapshot: snapshot(2), is_durable: true });
+        }
+        assert!(!leader.proposer.holds_values());
+    }
+}
+
+#[test]
+fn a_digest_of_what_is_not_chosen_is_nobodys() {
+    let mut follower = replica(1);
+    let mark = Mark { below: Slot(1 << 40), digest: Digest([9; 16]) };
+    let said = Message::Heartbeat {
+        ballot: ballot(1, 2),
+        sent: Instant(0),
+        proof_age: None,
+        chosen: Slot(64),
+        mark,
+    };
+    hear(&mut follower, 0, 2, said);
+    let next = Message::Heartbeat {
+        ballot: ballot(1, 2),
+        sent: Instant(0),
+        proof_age: None,
+        chosen: Slot(64),
+        mark: Mark { below: Slot(64), digest: Digest([9; 16]) },
+    };
+    hear(&mut follower, 0, 2, next);
+    let events = learn(&mut follower, 0, 64).events;
+    assert!(matches!(events[..], [Event::Diverged { .. }]), "{events:?}");
 }
