@@ -17,7 +17,7 @@ use paxos::{
     NodeId, Page, Record, Roles, Run, Slot, SnapshotId, Value,
 };
 use prost::Message as _;
-use server::config::{Config, Node, Quorums, Role, Timing};
+use server::config::{Config, Node, Quorums, Role, Storage, Timing};
 
 /// The cluster and the receiver that `fuzz` knows.
 const CLUSTER: [u8; 16] = [0xcc; 16];
@@ -191,6 +191,7 @@ fn config() -> Config {
         data_dir: Some(PathBuf::from("data")),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),
+        storage: Storage::default(),
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }
 }

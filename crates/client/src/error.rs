@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
+/// Beside `OUT_OF_RANGE`: the first slot that the node still holds.
+pub const FIRST_HELD: &str = "synod-first-held";
+
 /// What is known of a value whose append did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -110,10 +113,23 @@ pub enum CallError {
         /// The node's words.
         reason: String,
     },
+    /// What was asked for is older than what the node still holds.
+    #[error("{endpoint} has let go of the history below slot {first_held}")]
+    Gone {
+        /// Who answered.
+        endpoint: String,
+        /// The first slot that it holds.
+        first_held: u64,
+    },
 }
 
 impl CallError {
     pub(crate) fn failed(endpoint: &str, status: &Status) -> CallError {
+        let held = status.metadata().get(FIRST_HELD).and_then(|held| held.to_str().ok());
+        let held = held.filter(|_| status.code() == Code::OutOfRange);
+        if let Some(first_held) = held.and_then(|held| held.parse().ok()) {
+            return CallError::Gone { endpoint: endpoint.to_owned(), first_held };
+        }
         CallError::Failed {
             endpoint: endpoint.to_owned(),
             code: status.code(),
@@ -125,14 +141,15 @@ impl CallError {
     pub(crate) fn is_final(&self) -> bool {
         matches!(
             self,
-            CallError::Failed {
-                code: Code::InvalidArgument
-                    | Code::OutOfRange
-                    | Code::Unimplemented
-                    | Code::PermissionDenied
-                    | Code::Unauthenticated,
-                ..
-            }
+            CallError::Gone { .. }
+                | CallError::Failed {
+                    code: Code::InvalidArgument
+                        | Code::OutOfRange
+                        | Code::Unimplemented
+                        | Code::PermissionDenied
+                        | Code::Unauthenticated,
+                    ..
+                }
         )
     }
 }

@@ -33,7 +33,7 @@ mod session;
 mod window;
 
 pub use client::{Appended, Client, Options};
-pub use error::{AppendError, CallError, OptionsError, Outcome};
+pub use error::{AppendError, CallError, FIRST_HELD, OptionsError, Outcome};
 pub use prost::bytes::Bytes;
 pub use tonic::Code;
 

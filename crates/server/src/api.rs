@@ -191,7 +191,10 @@ impl Api {
             let (answer, page) = oneshot::channel();
             let read = inbox::Read { first, end, limit, answer };
             self.inbox.offer(Job::Read(read)).map_err(|_| overloaded())?;
-            let Page { entries, next, is_last } = page.await.map_err(|_| stopped())?;
+            let Page { entries, next, gone_below, is_last } = page.await.map_err(|_| stopped())?;
+            if let Some(held) = gone_below {
+                return Err(gone(first, held));
+            }
             left -= entries.len() as u64;
             first = next;
             if !entries.is_empty() {
@@ -249,6 +252,13 @@ async fn take(
             return;
         }
     }
+}
+
+fn gone(asked: Slot, held: Slot) -> Status {
+    let words = format!("slot {asked} is no longer here: the first one that is held is {held}");
+    let mut status = Status::out_of_range(words);
+    status.metadata_mut().insert(client::FIRST_HELD, held.0.into());
+    status
 }
 
 fn overloaded() -> Status {

@@ -10,6 +10,7 @@
 mod duration;
 mod error;
 mod file;
+mod size;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
@@ -23,6 +24,7 @@ use paxos::NodeId;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
+pub use size::{SizeError, format_size, parse_size};
 
 /// The most nodes that one configuration may name.
 pub const NODES_MAX: usize = 64;
@@ -41,12 +43,14 @@ pub struct Config {
     pub cluster: [u8; 16],
     /// The node whose file this is. One of `nodes`.
     pub id: NodeId,
-    /// Where its journal lives. Present exactly if the node is an acceptor.
+    /// Where its journal and its snapshots live. Present exactly if the node has a disk.
     pub data_dir: Option<PathBuf>,
     /// How many acceptors make a quorum of each phase.
     pub quorums: Quorums,
     /// The pace of heartbeats and elections.
     pub timing: Timing,
+    /// How much of the history it holds.
+    pub storage: Storage,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
     pub nodes: Vec<Node>,
 }
@@ -58,8 +62,8 @@ pub struct Node {
     pub id: NodeId,
     /// What it does. Never empty.
     pub roles: BTreeSet<Role>,
-    /// The identity of its journal. Present exactly if it is an acceptor: an empty or foreign
-    /// directory never votes.
+    /// The identity of its directory. Acceptors have one: an empty or foreign directory never
+    /// votes. Nodes that only learn may have one, and keep snapshots there.
     pub disk: Option<[u8; 16]>,
     /// UDP, between nodes.
     pub peers: SocketAddr,
@@ -96,6 +100,15 @@ pub struct Timing {
     /// Silence after which another leader asks the acceptors. At least
     /// [`HEARTBEATS_PER_TIMEOUT_MIN`] heartbeats, at most 60 s.
     pub election_timeout: Duration,
+}
+
+/// How much of the history a node holds. Nodes of a cluster may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// The latest values that are kept, in bytes, about. Older ones are let go.
+    pub history_bytes: u64,
+    /// A snapshot is taken each time that so many bytes were applied.
+    pub snapshot_bytes: u64,
 }
 
 impl Config {
@@ -162,7 +175,20 @@ impl Config {
         writeln!(text, "# the acceptors whether it is needed.")?;
         writeln!(text, "[timing]")?;
         writeln!(text, "heartbeat = \"{}\"", format_duration(self.timing.heartbeat))?;
-        writeln!(text, "election_timeout = \"{}\"", format_duration(self.timing.election_timeout))
+        writeln!(text, "election_timeout = \"{}\"", format_duration(self.timing.election_timeout))?;
+        let Storage { history_bytes, snapshot_bytes } = self.storage;
+        writeln!(
+            text,
+            "\n# The latest values that this node holds, and how many bytes of values lie"
+        )?;
+        writeln!(
+            text,
+            "# between two of its snapshots. Disk: twice the first, and a few times the"
+        )?;
+        writeln!(text, "# second, about.")?;
+        writeln!(text, "[storage]")?;
+        writeln!(text, "history_bytes = \"{}\"", format_size(history_bytes))?;
+        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))
     }
 }
 
@@ -173,7 +199,7 @@ impl Node {
         writeln!(text, "id = {}", self.id)?;
         writeln!(text, "roles = [{}]", roles.join(", "))?;
         if let Some(disk) = &self.disk {
-            writeln!(text, "disk = \"{}\"  # of its journal", format_identity(disk))?;
+            writeln!(text, "disk = \"{}\"  # of its directory", format_identity(disk))?;
         }
         writeln!(text, "peers = \"{}\"  # UDP, between nodes", self.peers)?;
         writeln!(text, "clients = \"{}\"  # TCP, gRPC", self.clients)
@@ -194,6 +220,12 @@ impl Default for Timing {
             heartbeat: Duration::from_millis(50),
             election_timeout: Duration::from_millis(200),
         }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage { history_bytes: 64 << 20, snapshot_bytes: 64 << 20 }
     }
 }
 
@@ -235,7 +267,7 @@ mod tests {
         let node = |id: u32, role| Node {
             id: NodeId(id),
             roles: BTreeSet::from([role]),
-            disk: (role == Role::Acceptor).then_some([u8::try_from(id).unwrap(); 16]),
+            disk: (role != Role::Leader).then_some([u8::try_from(id).unwrap(); 16]),
             peers: format!("127.0.0.1:710{id}").parse().unwrap(),
             clients: format!("[::1]:720{id}").parse().unwrap(),
         };
@@ -248,6 +280,7 @@ mod tests {
                 heartbeat: Duration::from_micros(1500),
                 election_timeout: Duration::from_secs(1),
             },
+            storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
             nodes: vec![
                 node(1, Role::Leader),
                 node(2, Role::Learner),

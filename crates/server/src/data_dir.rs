@@ -1,13 +1,32 @@
 //! An acceptor's directory: made once, opened by its identity only.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use journal::{DiskErrorKind, Entry, Identity, Journal, OpenError, Options};
+use node::Ledger;
 use node::recovery::{Recovery, RecoveryError};
 use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
 use thiserror::Error;
 
 use crate::file_disk::FileDisk;
+use crate::shelf::Shelf;
+
+/// Where in a node's directory its snapshots are.
+const SNAPSHOTS: &str = "snapshots";
+
+/// An acceptor's journal, and what it says.
+pub struct Opened {
+    /// To go on with.
+    pub journal: Journal<FileDisk>,
+    /// Which of its frames are still needed.
+    pub ledger: Ledger,
+    /// Everything that was promised and accepted, in order.
+    pub records: Vec<Record>,
+    /// The size of its files, in bytes, as it is from now on.
+    pub used: Arc<AtomicU64>,
+}
 
 /// Why an acceptor's directory cannot be used. It does not vote then.
 #[derive(Debug, Error)]
@@ -66,13 +85,19 @@ pub fn open(
     configuration: &Configuration,
     node: NodeId,
     disk: DiskId,
-) -> Result<(Journal<FileDisk>, Vec<Record>), DataDirError> {
+    options: Options,
+) -> Result<Opened, DataDirError> {
     let owned = || path.to_owned();
     let files = FileDisk::open(path).map_err(|why| DataDirError::Disk { path: owned(), why })?;
+    let used = files.used();
     let mut recovery = Recovery::default();
+    let mut frames = Vec::new();
     let identity = identity(configuration.cluster(), node, disk);
-    let opened = Journal::open(files, identity, Options::default(), |entry| match entry {
-        Entry::Frame(_, frame) => recovery.frame(configuration, frame),
+    let opened = Journal::open(files, identity, options, |entry| match entry {
+        Entry::Frame(sequence, frame) => {
+            frames.push(sequence.0);
+            recovery.frame(configuration, frame);
+        }
         Entry::Hole { from, to } => recovery.hole(from.0, to.0),
     });
     let (mut journal, recovered) =
@@ -88,7 +113,25 @@ pub fn open(
     let records = recovery.finish();
     let records = records.map_err(|why| DataDirError::Content { path: owned(), why })?;
     tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");
-    Ok((journal, records))
+    let mut ledger = Ledger::default();
+    for (frame, record) in frames.into_iter().zip(&records) {
+        ledger.note(frame, record);
+    }
+    Ok(Opened { journal, ledger, records, used })
+}
+
+/// Opens a learner's snapshots. Unlike a journal they may be missing: they can be fetched again.
+pub fn open_shelf(
+    path: &Path,
+    cluster: ClusterId,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<Shelf, DataDirError> {
+    let path = path.join(SNAPSHOTS);
+    let files =
+        FileDisk::open(&path).map_err(|why| DataDirError::Disk { path: path.clone(), why })?;
+    Shelf::on_disk(files, identity(cluster, node, disk))
+        .map_err(|why| DataDirError::Open { path, why })
 }
 
 impl DataDirError {

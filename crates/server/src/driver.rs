@@ -5,18 +5,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use node::{Append, Effects, History, Input, Node, Ticket};
+use paxos::acceptor::Acceptor;
 use paxos::wire::decode_message;
-use paxos::{Configuration, Event, NodeId, Slot, Write};
+use paxos::{Configuration, Digest, Event, NodeId, Slot, Write};
 use tokio::sync::watch;
 
 use crate::counters::Counters;
-use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status};
+use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status, Storage};
 use crate::post::Post;
+use crate::snapshotter::Orders;
 
 /// Jobs of one turn, at most, so that nothing waits too long for a sync or a send.
 const TURN_JOBS_MAX: usize = 4096;
@@ -36,6 +38,17 @@ pub enum Ended {
     Disk,
     /// Two values claim one slot. Going on would spread it.
     Conflict(Slot),
+    /// Another node holds another history. Going on would hide which is right.
+    Diverged {
+        /// Who.
+        from: NodeId,
+        /// Both histories end before this slot.
+        below: Slot,
+        /// The digest of ours.
+        ours: Digest,
+        /// The digest of the other.
+        theirs: Digest,
+    },
 }
 
 /// A node, and everything through which it acts.
@@ -50,6 +63,16 @@ pub struct Driver {
     pub jobs: Jobs,
     /// Its journal thread; none for nodes without a disk.
     pub writes: Option<Sender<Write>>,
+    /// Its snapshot thread.
+    pub orders: Orders,
+    /// One past the last slot of its newest snapshot.
+    pub snapshot: Slot,
+    /// The size of its journal's files, kept by the disk.
+    pub journal_bytes: Arc<AtomicU64>,
+    /// The size of its snapshots' files, kept by the disk.
+    pub snapshot_bytes: Arc<AtomicU64>,
+    /// Whether the journal's disk has room.
+    pub has_room: bool,
     /// The way to its peers.
     pub post: Post,
     /// What it counts.
@@ -65,10 +88,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Runs until it is stopped, killed or unable to go on.
-    pub fn run(mut self) -> Ended {
-        let mut effects = Effects::default();
+    /// Runs until it is stopped, killed or unable to go on. `effects` are those of the node's
+    /// recovery.
+    pub fn run(mut self, mut effects: Effects<History>) -> Ended {
         let mut waiting = Waiting::default();
+        if let Some(ended) = self.act(&mut effects, &mut waiting) {
+            return ended;
+        }
         loop {
             let first = match self.jobs.next(self.sleep()) {
                 Ok(job) => Some(job),
@@ -122,6 +148,20 @@ impl Driver {
                     let gone = answer.send(self.status());
                     drop(gone);
                 }
+                Job::Kept { snapshot, is_durable } => {
+                    self.snapshot = self.snapshot.max(snapshot.below);
+                    let now = self.now();
+                    self.node.step(now, Input::Kept { snapshot, is_durable }, effects);
+                }
+                Job::NotKept => {
+                    let now = self.now();
+                    self.node.step(now, Input::NotKept, effects);
+                }
+                Job::Room(has_room) => {
+                    self.has_room = has_room;
+                    let now = self.now();
+                    self.node.step(now, Input::Room(has_room), effects);
+                }
                 Job::Stop => stop = true,
             }
         }
@@ -157,8 +197,12 @@ impl Driver {
         let mut ended = None;
         for event in effects.replica.events.drain(..) {
             self.counters.count(event.name());
-            if let Event::Conflict { slot } = event {
-                ended = Some(Ended::Conflict(slot));
+            match event {
+                Event::Conflict { slot } => ended = Some(Ended::Conflict(slot)),
+                Event::Diverged { from, below, ours, theirs } => {
+                    ended = Some(Ended::Diverged { from, below, ours, theirs });
+                }
+                _ => {}
             }
             tell(self.me, &event);
         }
@@ -170,7 +214,11 @@ impl Driver {
         if !write.is_empty() {
             let write = std::mem::take(write);
             if let Some(writes) = &self.writes {
-                if writes.send(write).is_err() {
+                // What only waits for a full disk may be lost, as in a network: this thread has
+                // others to answer.
+                if !self.has_room && write.records.is_empty() && writes.is_full() {
+                    self.counters.count("unsent_disk_full");
+                } else if writes.send(write).is_err() {
                     return Some(Ended::Disk);
                 }
             } else {
@@ -182,10 +230,44 @@ impl Driver {
         for (ticket, reply) in effects.replies.drain(..) {
             waiting.answer(ticket, reply);
         }
+        self.order(effects);
         let applied = self.node.applied().0;
         self.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
         effects.clear();
         None
+    }
+
+    /// Passes on what is the snapshot thread's. What it has no room for comes again.
+    fn order(&self, effects: &mut Effects<History>) {
+        if let Some(frozen) = effects.capture.take()
+            && !self.orders.capture(frozen)
+        {
+            self.counters.count("snapshots_not_begun");
+        }
+        if let Some(restored) = effects.installed.take()
+            && !self.orders.install(restored)
+        {
+            self.counters.count("snapshots_not_installed");
+        }
+        if let Some((snapshot, why)) = effects.unusable.take() {
+            let (node, below) = (self.me.0, snapshot.below.0);
+            tracing::error!(node, below, %why, "cannot go on from a snapshot of another node");
+            self.counters.count("snapshots_unusable");
+        }
+        for part in effects.replica.parts.drain(..) {
+            if !self.orders.part(part) {
+                self.counters.count("snapshot_parts_dropped");
+            }
+        }
+    }
+
+    /// The history below this slot was let go.
+    fn first_held(&self) -> Slot {
+        let history = self.node.machine();
+        if history.total() == history.held() {
+            return Slot::FIRST;
+        }
+        history.first().unwrap_or(self.node.applied())
     }
 
     fn read(&self, read: Read) {
@@ -207,7 +289,8 @@ impl Driver {
             entries.push(entry.clone());
         }
         let next = next.max(read.first);
-        let page = Page { entries, next, is_last: next >= end };
+        let gone_below = Some(self.first_held()).filter(|first| read.first < *first);
+        let page = Page { entries, next, gone_below, is_last: next >= end };
         let gone = read.answer.send(page);
         drop(gone);
     }
@@ -223,8 +306,16 @@ impl Driver {
             applied: self.node.applied(),
             values: self.node.machine().total(),
             in_flight: replica.slots_in_flight(),
-            promised: replica.acceptor().map(paxos::acceptor::Acceptor::promised),
+            promised: replica.acceptor().map(Acceptor::promised),
             acceptors_reachable: replica.acceptors_reachable(now),
+            storage: Storage {
+                first_held: self.first_held(),
+                snapshot: self.snapshot,
+                truncated: replica.acceptor().map_or(Slot::FIRST, Acceptor::truncated),
+                journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+                snapshot_bytes: self.snapshot_bytes.load(Ordering::Relaxed),
+                has_room: self.has_room,
+            },
         }
     }
 }
@@ -283,6 +374,13 @@ fn tell(me: NodeId, event: &Event) {
         }
         Event::Conflict { slot } => {
             tracing::error!(node = me.0, %slot, "two values claim one slot; stopping");
+        }
+        Event::Diverged { from, below, ours, theirs } => {
+            tracing::error!(node = me.0, from = from.0, %below, %ours, %theirs,
+                "another node holds another history; stopping");
+        }
+        Event::Restored { below } => {
+            tracing::info!(node = me.0, %below, "goes on from a snapshot");
         }
         Event::Declined { from, why } => {
             tracing::debug!(node = me.0, from = from.0, ?why, "declined a message");

@@ -12,6 +12,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use journal::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNumber};
@@ -34,6 +36,8 @@ pub struct FileDisk {
     _lock: File,
     /// The file used last. A journal works on one at a time, so one handle is enough.
     open: Option<(SegmentNumber, File)>,
+    /// The sizes of all files together.
+    used: Arc<AtomicU64>,
 }
 
 impl FileDisk {
@@ -55,14 +59,22 @@ impl FileDisk {
             .map_err(|error| explain("open", &lock_path, &error))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| explain("lock", &lock_path, &error.into()))?;
-        let mut disk = FileDisk { path, directory, _lock: lock, open: None };
+        let used = Arc::default();
+        let mut disk = FileDisk { path, directory, _lock: lock, open: None, used };
         // A process that died between a rename and its directory sync left a name that is seen
         // here and that a power cut would still take back.
         disk.sync_names()?;
         for entry in disk.list()? {
             disk.drop_cache(entry.number)?;
+            disk.used.fetch_add(entry.bytes as u64, Ordering::Relaxed);
         }
         Ok(disk)
+    }
+
+    /// The sizes of all files together, in bytes, as they are from now on: others may look while
+    /// the disk is in use.
+    pub fn used(&self) -> Arc<AtomicU64> {
+        self.used.clone()
     }
 
     /// The directory.
@@ -158,6 +170,7 @@ impl Disk for FileDisk {
             Ok(file) => file,
             Err(error) => return Err(self.uncreate(&path, &error)),
         };
+        self.used.fetch_add(bytes as u64, Ordering::Relaxed);
         self.sync_names()?;
         self.open = Some((number, file));
         Ok(())
@@ -202,8 +215,13 @@ impl Disk for FileDisk {
 
     fn remove(&mut self, number: SegmentNumber) -> Result<(), DiskError> {
         self.close(number);
-        let result = fs::remove_file(self.segment_path(number));
-        result.map_err(|error| self.explain("remove", number, &error))?;
+        let path = self.segment_path(number);
+        let removed = || {
+            let bytes = fs::metadata(&path)?.len();
+            fs::remove_file(&path).map(|()| bytes)
+        };
+        let bytes = removed().map_err(|error| self.explain("remove", number, &error))?;
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.sync_names()
     }
 }
@@ -306,6 +324,7 @@ mod tests {
         let bytes = ZEROS_BYTES + 4096;
         disk.create(FILE, bytes).unwrap();
         assert_eq!(disk.list().unwrap(), [FileEntry { number: FILE, bytes }]);
+        assert_eq!(disk.used().load(Ordering::Relaxed), bytes as u64);
         disk.write_at(FILE, 4096, b"here").unwrap();
         disk.sync(FILE).unwrap();
         let path = disk.path().to_owned();
@@ -327,6 +346,7 @@ mod tests {
         assert_eq!(disk.create(FILE, 16).unwrap_err().kind, DiskErrorKind::Exists);
         assert_eq!(disk.rename(FILE, other).unwrap_err().kind, DiskErrorKind::Exists);
         disk.remove(other).unwrap();
+        assert_eq!(disk.used().load(Ordering::Relaxed), 16);
         disk.rename(FILE, other).unwrap();
         let mut content = [0; 5];
         disk.read_at(other, 0, &mut content).unwrap();

@@ -1,7 +1,8 @@
 //! What the protocol thread is asked to do, in one bounded queue.
 //!
 //! Peers' messages are dropped when it is full, as a network would; clients are told that the node
-//! is busy. Nobody waits for room except those who stop the node.
+//! is busy. Nobody waits for room except those who stop the node, and the snapshot thread, for which
+//! nobody waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use node::{Entry, Request};
-use paxos::{NodeId, Slot};
+use paxos::{NodeId, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
 /// Jobs that wait, at most.
@@ -34,6 +35,17 @@ pub enum Job {
     Read(Read),
     /// What this node sees.
     Status(oneshot::Sender<Status>),
+    /// A snapshot can be read and given to others.
+    Kept {
+        /// Its name.
+        snapshot: SnapshotId,
+        /// Whether it is on disk.
+        is_durable: bool,
+    },
+    /// The snapshot that was asked for could not be kept.
+    NotKept,
+    /// Whether the journal has room for votes.
+    Room(bool),
     /// Stop, after everything that came before.
     Stop,
 }
@@ -85,6 +97,8 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Where the next page starts.
     pub next: Slot,
+    /// The first slot that is still held here, if it is above the one asked for.
+    pub gone_below: Option<Slot>,
     /// Whether the page ends because this node knows no more.
     pub is_last: bool,
 }
@@ -110,6 +124,25 @@ pub struct Status {
     pub promised: Option<paxos::Ballot>,
     /// Acceptors that have confirmed this leader lately.
     pub acceptors_reachable: usize,
+    /// What it holds, and where.
+    pub storage: Storage,
+}
+
+/// How much of the history a node holds, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// The history below this slot was let go.
+    pub first_held: Slot,
+    /// One past the last slot of the newest snapshot.
+    pub snapshot: Slot,
+    /// The acceptor has cut its votes below this slot.
+    pub truncated: Slot,
+    /// The size of the journal's files.
+    pub journal_bytes: u64,
+    /// The size of the snapshots' files.
+    pub snapshot_bytes: u64,
+    /// Whether the journal's disk has room. Where it has none, the acceptor does not vote.
+    pub has_room: bool,
 }
 
 impl Job {
@@ -117,7 +150,8 @@ impl Job {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
             Job::Append(request, _) => request.command().len(),
-            Job::Read(_) | Job::Status(_) | Job::Stop => 0,
+            Job::Read(_) | Job::Status(_) | Job::Kept { .. } => 0,
+            Job::NotKept | Job::Room(_) | Job::Stop => 0,
         }
     }
 }
@@ -175,9 +209,11 @@ impl Inbox {
         })
     }
 
-    /// Asks the thread to stop; waits for room. Nothing happens if it has stopped.
-    pub fn stop(&self) {
-        let gone = self.jobs.send(Job::Stop);
+    /// Tells of something small that must not be lost; waits for room. Nothing happens if the
+    /// thread has stopped.
+    pub fn tell(&self, job: Job) {
+        self.bytes.fetch_add(job.bytes(), Ordering::Relaxed);
+        let gone = self.jobs.send(job);
         drop(gone);
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod server;
+mod recovery;
 pub mod local;
 mod membership;
 pub mod config;
@@ -15,6 +16,8 @@ mod inbox;
 mod driver;
 mod post;
 mod writer;
+mod snapshotter;
+mod shelf;
 pub mod data_dir;
 pub mod file_disk;
 pub mod transport;
@@ -23,6 +26,7 @@ mod counters;
 // Reads bytes that anybody may send, so the fuzzer must reach it.
 #[doc(hidden)]
 pub use api::asked;
-pub use inbox::Status;
+pub use inbox::{Status, Storage};
+pub use recovery::{Found, rehearse};
 pub use server::{End, Options, Server, Sockets, StartError};
 pub use switches::Switches;

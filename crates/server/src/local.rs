@@ -1,7 +1,7 @@
 //! A whole cluster in one process: real nodes, each with its own sockets and its own journal on
 //! disk. For the demo, for tests and for trying things out; ports are whatever is free.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use paxos::{ClusterId, DiskId, NodeId, Rng};
 
-use crate::config::{Config, Node, Quorums, Role, Timing};
+use crate::config::{Config, Node, Quorums, Role, Storage, Timing};
 use crate::data_dir;
 use crate::server::{End, Options, Server, Sockets, StartError};
 
 /// How many nodes of which kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// Nodes that only lead: ids from 1 on.
+    /// Nodes that only lead, without a disk: ids from 1 on.
     pub leaders: u32,
     /// Nodes that only remember: the ids after the leaders'.
     pub acceptors: u32,
+    /// Nodes that do both: the ids after those.
+    pub both: u32,
+    /// Nodes that only learn, with a disk: the last ids.
+    pub learners: u32,
 }
 
 /// A cluster in this process.
@@ -37,6 +41,7 @@ impl Local {
         layout: Layout,
         directory: &Path,
         timing: Timing,
+        storage: Storage,
         options: Options,
     ) -> Result<Local, StartError> {
         let (nodes, sockets) = nodes(layout)?;
@@ -47,14 +52,17 @@ impl Local {
                 node.disk.map(|_| directory.join(format!("node-{}", node.id)));
             if let (Some(path), Some(disk)) = (&data_dir, node.disk) {
                 std::fs::create_dir_all(path)?;
-                data_dir::format(path, ClusterId(cluster), node.id, DiskId(disk))?;
+                if node.roles.contains(&Role::Acceptor) {
+                    data_dir::format(path, ClusterId(cluster), node.id, DiskId(disk))?;
+                }
             }
             let config = Config {
                 cluster,
                 id: node.id,
                 data_dir,
-                quorums: Quorums::majorities(layout.acceptors),
+                quorums: Quorums::majorities(layout.acceptors + layout.both),
                 timing,
+                storage,
                 nodes: nodes.clone(),
             };
             local.configs.insert(node.id, config.clone());
@@ -142,19 +150,25 @@ impl Local {
 }
 
 fn nodes(layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
+    let kinds: [(u32, &[Role]); 4] = [
+        (layout.leaders, &[Role::Leader]),
+        (layout.acceptors, &[Role::Acceptor]),
+        (layout.both, &[Role::Leader, Role::Acceptor]),
+        (layout.learners, &[Role::Learner]),
+    ];
+    let each = kinds.into_iter().flat_map(|(count, roles)| (0..count).map(move |_| roles));
     let mut nodes = Vec::new();
     let mut all = Vec::new();
-    for id in 1..=layout.leaders + layout.acceptors {
+    for (id, roles) in (1..).zip(each) {
         let sockets = Sockets {
             peers: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             clients: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
         };
-        let leads = id <= layout.leaders;
-        let role = if leads { Role::Leader } else { Role::Acceptor };
+        let has_disk = *roles != [Role::Leader];
         nodes.push(Node {
             id: NodeId(id),
-            roles: BTreeSet::from([role]),
-            disk: if leads { None } else { Some(random()?) },
+            roles: roles.iter().copied().collect(),
+            disk: has_disk.then(random).transpose()?,
             peers: sockets.peers.local_addr()?,
             clients: sockets.clients.local_addr()?,
         });

@@ -6,6 +6,8 @@
 //!   clients ----- api -----+     thread             +-- journal thread --+-- adversary ...
 //!                                                            disk
 //! ```
+//!
+//! Beside them a snapshot thread keeps what the protocol thread froze, and gives away parts of it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,8 +21,7 @@ use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
 use crossbeam_channel::bounded;
-use node::{History, Node};
-use paxos::{Announce, ConfigurationError, Incarnation, Limits, Record, Timing};
+use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tonic::transport::server::TcpIncoming;
@@ -28,11 +29,13 @@ use tonic::transport::server::TcpIncoming;
 use crate::api::Api;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::data_dir::{self, DataDirError};
+use crate::data_dir::DataDirError;
 use crate::driver::{Driver, Ended};
 use crate::inbox::{Inbox, Job, Status};
 use crate::membership::{cluster_id, configuration};
 use crate::post::Post;
+use crate::recovery::{self, Recovered};
+use crate::snapshotter::{Orders, Snapshotter};
 use crate::switches::Switches;
 use crate::transport::adversary::{Adversary, Faults};
 use crate::transport::udp::{self, Udp};
@@ -50,6 +53,10 @@ pub struct Options {
     pub faults: Faults,
     /// Whom acceptors tell of their votes.
     pub announce: Announce,
+    /// The protocol's bounds. How large a value may be is not decided here.
+    pub limits: Limits,
+    /// The journal's files.
+    pub journal: journal::Options,
 }
 
 /// The sockets of a node, bound before it starts.
@@ -93,6 +100,7 @@ pub struct Server {
     stopping: watch::Sender<bool>,
     protocol: JoinHandle<Ended>,
     journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
+    snapshotter: JoinHandle<()>,
     api: tokio::task::JoinHandle<()>,
 }
 
@@ -105,6 +113,17 @@ pub enum End {
     Disk(String),
     /// Two values claim one slot. Agreement is broken.
     Conflict(u64),
+    /// Another node holds another history. Agreement is broken.
+    Diverged {
+        /// Who.
+        from: NodeId,
+        /// Both histories end before this slot.
+        below: Slot,
+        /// The digest of this node's.
+        ours: Digest,
+        /// The digest of the other's.
+        theirs: Digest,
+    },
     /// An assertion failed: our bug.
     Panicked,
 }
@@ -130,16 +149,10 @@ impl Server {
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
-        let opened = match (&config.data_dir, own.disk) {
-            (Some(path), Some(disk)) => {
-                Some(data_dir::open(path, &configuration, me, paxos::DiskId(disk))?)
-            }
-            _ => None,
-        };
-        let (journal, records): (_, Vec<Record>) = match opened {
-            Some((journal, records)) => (Some(journal), records),
-            None => (None, Vec::new()),
-        };
+        let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } =
+            recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
+        let snapshot_bytes = shelf.used();
+        let ready = origin.elapsed();
 
         let counters = Arc::new(Counters::default());
         let (inbox, jobs) = Inbox::new();
@@ -159,11 +172,12 @@ impl Server {
 
         let (writes, journal) = match journal {
             None => (None, None),
-            Some(journal) => {
+            Some((journal, ledger)) => {
                 let (writes, waiting) = bounded(WRITES_MAX);
                 let (configuration, counters) = (configuration.clone(), counters.clone());
                 let flags = (killed.clone(), leaving.clone());
-                let writer = Writer::new(journal, configuration, post(), counters, flags);
+                let ends = (post(), inbox.clone());
+                let writer = Writer::new(journal, ledger, configuration, ends, counters, flags);
                 let name = format!("journal-{me}");
                 let thread =
                     thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
@@ -171,23 +185,12 @@ impl Server {
             }
         };
 
-        let replica = paxos::Config {
-            node: me,
-            incarnation: Incarnation(random()?),
-            configuration: Arc::unwrap_or_clone(configuration.clone()),
-            timing: Timing {
-                heartbeat: config.timing.heartbeat,
-                election_timeout: config.timing.election_timeout,
-                ..Timing::default()
-            },
-            limits: Limits {
-                value_bytes_max: client::VALUE_BYTES_MAX + node::Request::OVERHEAD,
-                ..Limits::default()
-            },
-            announce: options.announce,
-        };
-        let now = paxos::Instant(0).plus(origin.elapsed());
-        let node = Node::recover(replica, records, History::default(), now, random()?);
+        let (orders, ordered) = Orders::new();
+        let snapshotter =
+            Snapshotter::new(me, shelf, post(), inbox.clone(), counters.clone(), killed.clone());
+        let name = format!("snapshots-{me}");
+        let snapshotter =
+            thread::Builder::new().name(name).spawn(move || snapshotter.run(&ordered))?;
         let (applied, applied_seen) = watch::channel(0);
         let driver = Driver {
             node,
@@ -195,6 +198,11 @@ impl Server {
             me,
             jobs,
             writes,
+            orders,
+            snapshot,
+            journal_bytes,
+            snapshot_bytes,
+            has_room: true,
             post: post(),
             counters: counters.clone(),
             origin,
@@ -203,7 +211,7 @@ impl Server {
             deaf: failed.clone(),
         };
         let name = format!("protocol-{me}");
-        let protocol = thread::Builder::new().name(name).spawn(move || driver.run())?;
+        let protocol = thread::Builder::new().name(name).spawn(move || driver.run(effects))?;
 
         let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
         let (stopping, stopping_seen) = watch::channel(false);
@@ -224,8 +232,20 @@ impl Server {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
-        tracing::info!(node = me.0, peers = %own.peers, clients = %own.clients, "started");
-        Ok(Server { config, switches, inbox, killed, leaving, stopping, protocol, journal, api })
+        let (peers, clients) = (own.peers, own.clients);
+        tracing::info!(node = me.0, %peers, %clients, %snapshot, ?ready, "started");
+        Ok(Server {
+            config,
+            switches,
+            inbox,
+            killed,
+            leaving,
+            stopping,
+            protocol,
+            journal,
+            snapshotter,
+            api,
+        })
     }
 
     /// The node's configuration.
@@ -247,7 +267,8 @@ impl Server {
 
     /// Whether it has ended by itself: its disk failed, or agreement is broken.
     pub fn has_ended(&self) -> bool {
-        self.protocol.is_finished() || self.journal.as_ref().is_some_and(JoinHandle::is_finished)
+        let is_journal_gone = self.journal.as_ref().is_some_and(JoinHandle::is_finished);
+        self.protocol.is_finished() || is_journal_gone || self.snapshotter.is_finished()
     }
 
     /// Stops in order: what was asked before is done, and what was written is synced, unless the
@@ -255,7 +276,7 @@ impl Server {
     pub async fn stop(self) -> End {
         self.leaving.store(true, Ordering::Relaxed);
         let inbox = self.inbox.clone();
-        let asked = tokio::task::spawn_blocking(move || inbox.stop()).await;
+        let asked = tokio::task::spawn_blocking(move || inbox.tell(Job::Stop)).await;
         drop(asked);
         self.end().await
     }
@@ -269,22 +290,26 @@ impl Server {
 
     async fn end(self) -> End {
         self.stopping.send_replace(true);
-        let Server { protocol, journal, switches, api, .. } = self;
+        let Server { protocol, journal, snapshotter, switches, api, .. } = self;
         let joined = tokio::task::spawn_blocking(move || {
             let protocol = protocol.join();
             let journal = journal.map(JoinHandle::join);
+            let snapshotter = snapshotter.join();
             switches.udp.stop();
             switches.adversary.stop();
-            (protocol, journal)
+            (protocol, journal, snapshotter)
         });
         let abort = api.abort_handle();
         if tokio::time::timeout(DRAIN_MAX, api).await.is_err() {
             abort.abort();
         }
         match joined.await {
-            Ok((Ok(Ended::Conflict(slot)), _)) => End::Conflict(slot.0),
-            Ok((Ok(_), Some(Ok(Err(error))))) => End::Disk(error.to_string()),
-            Ok((Ok(_), None | Some(Ok(Ok(()))))) => End::Stopped,
+            Ok((Ok(Ended::Conflict(slot)), _, _)) => End::Conflict(slot.0),
+            Ok((Ok(Ended::Diverged { from, below, ours, theirs }), _, _)) => {
+                End::Diverged { from, below, ours, theirs }
+            }
+            Ok((Ok(_), Some(Ok(Err(error))), _)) => End::Disk(error.to_string()),
+            Ok((Ok(_), None | Some(Ok(Ok(()))), Ok(()))) => End::Stopped,
             _ => End::Panicked,
         }
     }
@@ -316,6 +341,6 @@ fn serve(
     }))
 }
 
-fn random() -> io::Result<u64> {
+pub(crate) fn random() -> io::Result<u64> {
     getrandom::u64().map_err(io::Error::other)
 }

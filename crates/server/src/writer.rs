@@ -4,8 +4,9 @@
 //! nobody knows which of the dirty pages the kernel has dropped (Rebello et al., "Can Applications
 //! Recover from fsync Failures?", ATC 2020).
 //!
-//! A disk that is full is no failure: what waits goes on waiting, and nothing leaves that waits for
-//! it, until there is room again.
+//! A disk that is full is no failure. The protocol thread is told before the last segment is, and
+//! what is left of it holds what makes room: the word that old votes are cut. What finds no room
+//! all the same waits, and nothing leaves that waits for it, until there is some again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +14,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use journal::{AppendError, DiskError, DiskErrorKind, Journal};
+use journal::{AppendError, DiskErrorKind, Journal, Sequence};
+use node::Ledger;
 use paxos::wire::encode_record;
-use paxos::{Configuration, Write};
+use paxos::{Configuration, Record, Write};
 
 use crate::counters::Counters;
 use crate::file_disk::FileDisk;
+use crate::inbox::{Inbox, Job};
 use crate::post::Post;
 
 /// Writes that wait, at most. A protocol thread that is so far ahead of its disk waits.
@@ -30,33 +33,56 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 /// After so much silence there is time to write the next segment's zeros, some milliseconds long.
 const IDLE: Duration = Duration::from_millis(200);
 
+/// With less room than this another segment is made.
+const ROOM_MIN: usize = 1 << 20;
+
 /// How often a full disk is asked whether it has room now.
 const FULL: Duration = Duration::from_millis(200);
 
 /// One acceptor's way to its disk.
 pub struct Writer {
     journal: Journal<FileDisk>,
+    ledger: Ledger,
     configuration: Arc<Configuration>,
     post: Post,
+    inbox: Inbox,
     counters: Arc<Counters>,
     killed: Arc<AtomicBool>,
     /// Somebody waits for the end: longer than this, no full disk is waited for.
     leaving: Arc<AtomicBool>,
     bytes: Vec<u8>,
+    /// Whether there is room for another segment, and whether the protocol thread knows.
+    has_room: bool,
+    is_room_told: bool,
+    /// When the disk was last asked for room.
+    prepared: Instant,
 }
 
 impl Writer {
-    /// Writes into `journal`, sends with `post`. Ends when it is `killed`, and no longer waits for
-    /// a full disk when the node is `leaving`.
+    /// Writes into `journal`, whose frames `ledger` knows; sends with `post`, tells `inbox`. Ends
+    /// when it is `killed`, and no longer waits for a full disk when the node is `leaving`.
     pub fn new(
         journal: Journal<FileDisk>,
+        ledger: Ledger,
         configuration: Arc<Configuration>,
-        post: Post,
+        (post, inbox): (Post, Inbox),
         counters: Arc<Counters>,
         (killed, leaving): (Arc<AtomicBool>, Arc<AtomicBool>),
     ) -> Writer {
-        let bytes = Vec::new();
-        Writer { journal, configuration, post, counters, killed, leaving, bytes }
+        Writer {
+            journal,
+            ledger,
+            configuration,
+            post,
+            inbox,
+            counters,
+            killed,
+            leaving,
+            bytes: Vec::new(),
+            has_room: true,
+            is_room_told: true,
+            prepared: Instant::now(),
+        }
     }
 
     /// Runs until the protocol thread is gone, or the disk fails.
@@ -65,12 +91,9 @@ impl Writer {
             let first = match writes.recv_timeout(IDLE) {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    match self.journal.prepare() {
-                        // Whoever needs the room will say so.
-                        Err(error) if error.kind != DiskErrorKind::Full => {
-                            return Err(AppendError::Disk(error));
-                        }
-                        _ => {}
+                    self.prepare()?;
+                    if !self.has_room || !self.is_room_told {
+                        continue;
                     }
                     match writes.recv() {
                         Ok(first) => first,
@@ -84,15 +107,17 @@ impl Writer {
             }
             let mut then_send = Vec::new();
             let mut frames = 0;
+            let mut is_truncated = false;
             let mut batch_bytes = 0;
             let mut next = Some(first);
             while let Some(write) = next {
                 for record in &write.records {
                     self.bytes.clear();
                     encode_record(&self.configuration, record, &mut self.bytes);
-                    if !self.append()? {
+                    if !self.append(record)? {
                         return Ok(());
                     }
+                    is_truncated |= matches!(record, Record::Truncated(_));
                     batch_bytes += self.bytes.len();
                     frames += 1;
                 }
@@ -111,110 +136,77 @@ impl Writer {
                 return Ok(());
             }
             self.post.send(then_send.into_iter());
-        }
-    }
-
-    /// Appends a record, once there is room. `false` if that was not waited for.
-    fn append(&mut self) -> Result<bool, AppendError> {
-        let Writer { journal, counters, killed, leaving, bytes, .. } = self;
-        let mut was_full = false;
-        let appended = once_there_is_room(
-            || journal.append(bytes).map(|_| ()),
-            |error| {
-                if !was_full {
-                    tracing::warn!(%error, "disk full; nothing is promised until it has room");
-                    counters.count("journal_full");
-                    was_full = true;
-                }
-                thread::sleep(FULL);
-                !killed.load(Ordering::Relaxed) && !leaving.load(Ordering::Relaxed)
-            },
-        )?;
-        if was_full && appended {
-            tracing::info!("the disk has room again");
-        }
-        Ok(appended)
-    }
-}
-
-/// Tries to append until it succeeds, fails, or is not to go on. Says whether it has succeeded.
-fn once_there_is_room(
-    mut append: impl FnMut() -> Result<(), AppendError>,
-    mut goes_on: impl FnMut(&DiskError) -> bool,
-) -> Result<bool, AppendError> {
-    loop {
-        match append() {
-            Err(AppendError::Full(error)) => {
-                if !goes_on(&error) {
-                    return Ok(false);
-                }
+            // The batch that says so is on disk, and nobody waits for it any more.
+            if is_truncated {
+                self.cut()?;
             }
-            result => return result.map(|()| true),
+            let is_time = self.has_room || self.prepared.elapsed() >= FULL;
+            if is_time && self.journal.room() < ROOM_MIN {
+                self.prepare()?;
+            }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use journal::{FaultyDisk, Identity, Options, SECTOR_BYTES};
-
-    use super::*;
-
-    fn journal() -> Journal<FaultyDisk> {
-        let identity = Identity { cluster: [1; 16], node: 1, disk: [2; 16] };
-        let mut disk = FaultyDisk::new(1);
-        Journal::format(&mut disk, identity).unwrap();
-        let options = Options { segment_bytes: 4 * SECTOR_BYTES };
-        Journal::open(disk, identity, options, |_| {}).unwrap().0
+    /// Makes room for what is to come, and says whether there is any.
+    fn prepare(&mut self) -> Result<(), AppendError> {
+        self.prepared = Instant::now();
+        let has_room = match self.journal.prepare() {
+            Ok(()) => true,
+            Err(error) if error.kind == DiskErrorKind::Full => false,
+            Err(error) => return Err(AppendError::Disk(error)),
+        };
+        self.set_room(has_room);
+        Ok(())
     }
 
-    #[test]
-    fn what_a_full_disk_refuses_is_appended_when_there_is_room() {
-        let mut journal = journal();
-        journal.disk_mut().set_bytes_max(0);
-        let too_much = vec![7; 64 << 10];
-        let journal = std::cell::RefCell::new(journal);
-        let mut refused = 0;
-        let appended = once_there_is_room(
-            || journal.borrow_mut().append(&too_much).map(|_| ()),
-            |error| {
-                assert_eq!(error.kind, DiskErrorKind::Full);
-                refused += 1;
-                if refused == 3 {
-                    journal.borrow_mut().disk_mut().set_bytes_max(usize::MAX);
+    /// Tells the protocol thread, now or, if it has no room for the word, later: to wait for it
+    /// could be to wait for one that waits for us.
+    fn set_room(&mut self, has_room: bool) {
+        if has_room != self.has_room {
+            (self.has_room, self.is_room_told) = (has_room, false);
+            if has_room {
+                tracing::info!("the disk has room again");
+            } else {
+                tracing::warn!("the disk is full; this acceptor does not vote until it has room");
+                self.counters.count("journal_full");
+            }
+        }
+        if !self.is_room_told {
+            self.is_room_told = self.inbox.offer(Job::Room(has_room)).is_ok();
+        }
+    }
+
+    fn cut(&mut self) -> Result<(), AppendError> {
+        let Some(frame) = self.ledger.cut() else { return Ok(()) };
+        match self.journal.cut(Sequence(frame)) {
+            Ok(()) => self.counters.count("journal_cuts"),
+            // Each segment keeps room for one cut; the next one will say the same again.
+            Err(error) if error.kind == DiskErrorKind::Full => {}
+            Err(error) => return Err(AppendError::Disk(error)),
+        }
+        Ok(())
+    }
+
+    /// Appends the record that `bytes` holds, once there is room. `false` if that was not waited
+    /// for.
+    fn append(&mut self, record: &Record) -> Result<bool, AppendError> {
+        loop {
+            match self.journal.append(&self.bytes) {
+                Ok(frame) => {
+                    self.ledger.note(frame.0, record);
+                    return Ok(true);
                 }
-                true
-            },
-        );
-        assert_eq!((appended, refused), (Ok(true), 3));
-        let mut journal = journal.into_inner();
-        let next = journal.next();
-        assert_eq!((next.0, journal.sync()), (1, Ok(next)), "it was appended once");
-    }
-
-    #[test]
-    fn a_full_disk_is_not_waited_for_by_a_node_that_ends() {
-        let mut journal = journal();
-        journal.disk_mut().set_bytes_max(0);
-        let too_much = vec![7; 64 << 10];
-        let mut patience = 2;
-        let appended = once_there_is_room(
-            || journal.append(&too_much).map(|_| ()),
-            |_| {
-                patience -= 1;
-                patience > 0
-            },
-        );
-        assert_eq!((appended, patience), (Ok(false), 0));
-    }
-
-    #[test]
-    fn any_other_failure_ends_the_waiting() {
-        let failed = DiskError { kind: DiskErrorKind::Failed, detail: "gone".into() };
-        let result = once_there_is_room(
-            || Err(AppendError::Disk(failed.clone())),
-            |_| unreachable!("the disk is not full"),
-        );
-        assert_eq!(result, Err(AppendError::Disk(failed.clone())));
+                Err(AppendError::Full(_)) => {
+                    self.set_room(false);
+                    thread::sleep(FULL);
+                    let is_ending =
+                        self.killed.load(Ordering::Relaxed) || self.leaving.load(Ordering::Relaxed);
+                    if is_ending {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

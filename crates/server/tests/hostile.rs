@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use paxos::wire::encode_message;
 use paxos::{
-    Ballot, ClusterId, Configuration, Digest, DiskId, Incarnation, Instant, Kind, Mark, Member,
-    Message, NodeId, Page, Rng, Roles, Run, Slot, SnapshotId, Value,
+    Ballot, ClusterId, Configuration, DiskId, Incarnation, Instant, Kind, Mark, Member, Message,
+    NodeId, Page, Rng, Roles, Run, Slot, Value,
 };
-use server::config::Timing;
+use server::config::{Storage, Timing};
 use server::local::{Layout, Local};
 use server::transport::datagram::Packer;
 use server::{End, Options};
@@ -18,7 +18,7 @@ const DATAGRAMS: u64 = 1_000_000;
 /// Sent before the receiver must have caught up, so that the kernel drops none.
 const BATCH: u64 = 500;
 const MEMORY_GROWTH_MAX: u64 = 96 << 20;
-const LAYOUT: Layout = Layout { leaders: 2, acceptors: 3 };
+const LAYOUT: Layout = Layout { leaders: 2, acceptors: 3, both: 0, learners: 0 };
 
 /// What members of this cluster say to `to`, one of each kind.
 fn messages(to: NodeId) -> Vec<(NodeId, Message)> {
@@ -35,8 +35,7 @@ fn messages(to: NodeId) -> Vec<(NodeId, Message)> {
         suspect: Slot(0),
     };
     let (sent, proof_age) = (Instant(9), Some(Duration::from_millis(1)));
-    let mark = Mark { below: Slot(6), digest: Digest([6; 16]) };
-    let snapshot = SnapshotId { below: Slot(6), bytes: 9, digest: Digest([7; 16]) };
+    let mark = Mark::default();
     vec![
         (leader, Message::Prepare { ballot: theirs, from: Slot(0) }),
         (acceptor, Message::Promise { ballot: ours, page: page.clone() }),
@@ -59,13 +58,6 @@ fn messages(to: NodeId) -> Vec<(NodeId, Message)> {
             },
         ),
         (acceptor, Message::Votes { page }),
-        (leader, Message::Confirm { ballot: theirs, round: 1 }),
-        (acceptor, Message::Confirmed { ballot: ours, round: 1 }),
-        (leader, Message::ReadIndex { id: 1 }),
-        (leader, Message::ReadIndexReply { id: 1, index: Some(Slot(6)) }),
-        (leader, Message::Kept { below: Slot(6) }),
-        (leader, Message::FetchPart { snapshot: Some(snapshot), offset: 4 }),
-        (leader, Message::Part { snapshot, offset: 4, bytes: [1, 2].into() }),
     ]
 }
 
@@ -113,8 +105,14 @@ async fn received(local: &Local, node: NodeId) -> u64 {
 
 async fn attack(node: NodeId) {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut local = Local::start(LAYOUT, directory.path(), Timing::default(), Options::default())
-        .expect("a cluster");
+    let mut local = Local::start(
+        LAYOUT,
+        directory.path(),
+        Timing::default(),
+        Storage::default(),
+        Options::default(),
+    )
+    .expect("a cluster");
     // Alone: whatever it comes to believe, it has nobody to tell.
     for other in local.configs().keys().copied().filter(|id| *id != node).collect::<Vec<_>>() {
         local.kill(other).await;
@@ -188,8 +186,14 @@ async fn a_million_datagrams_leave_a_leader_unmoved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_chosen_values_in_one_slot_stop_a_node_in_order() {
     let directory = tempfile::tempdir().unwrap();
-    let mut local =
-        Local::start(LAYOUT, directory.path(), Timing::default(), Options::default()).unwrap();
+    let mut local = Local::start(
+        LAYOUT,
+        directory.path(),
+        Timing::default(),
+        Storage::default(),
+        Options::default(),
+    )
+    .unwrap();
     local.kill(NodeId(2)).await;
     let configuration = configuration(&local);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

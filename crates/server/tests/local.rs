@@ -10,7 +10,7 @@ use client::proto::log_client::LogClient;
 use client::proto::{AppendRequest, Close, Entry, Open};
 use client::{Client, Options as ClientOptions};
 use paxos::{Announce, NodeId};
-use server::config::Timing;
+use server::config::{Storage, Timing};
 use server::local::{Layout, Local};
 use server::transport::adversary::Faults;
 use server::{Options, Server, Sockets, StartError};
@@ -20,7 +20,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const LAYOUT: Layout = Layout { leaders: 2, acceptors: 5 };
+const LAYOUT: Layout = Layout { leaders: 2, acceptors: 5, both: 0, learners: 0 };
 
 fn timing() -> Timing {
     Timing { heartbeat: Duration::from_millis(50), election_timeout: Duration::from_millis(250) }
@@ -83,7 +83,8 @@ async fn assert_histories(local: &Local, slots: &[u64]) {
 }
 
 fn start(directory: &tempfile::TempDir, options: Options) -> Local {
-    Local::start(LAYOUT, directory.path(), timing(), options).expect("a cluster")
+    let storage = Storage::default();
+    Local::start(LAYOUT, directory.path(), timing(), storage, options).expect("a cluster")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,8 @@ impl From<CallError> for CliError {
         let message = error.to_string();
         match error {
             CallError::Unreachable { .. } => unreachable(message),
+            CallError::Gone { first_held, .. } => CliError::new("gone", Exit::No, message)
+                .hint(format!("what it still holds starts there: --from {first_held}")),
             CallError::Failed { code, .. } => match code {
                 Code::PermissionDenied | Code::Unauthenticated => {
                     CliError::new("denied", Exit::Denied, message)
@@ -148,6 +150,8 @@ mod tests {
             CliError::from(CallError::Failed { endpoint: "a:1".into(), code, reason: reason() })
                 .exit
         };
+        let gone = CallError::Gone { endpoint: "a:1".into(), first_held: 7 };
+        assert_eq!(CliError::from(gone).exit, Exit::No);
         assert_eq!(call(Code::PermissionDenied), Exit::Denied);
         assert_eq!(call(Code::DataLoss), Exit::Damaged);
         assert_eq!(call(Code::DeadlineExceeded), Exit::TimedOut);

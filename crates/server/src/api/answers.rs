@@ -95,6 +95,12 @@ pub(super) fn status(api: &Api, status: &Status) -> proto::StatusResponse {
         counters: api.switches.counters(),
         dev: api.switches.dev,
         version: env!("CARGO_PKG_VERSION").into(),
+        first_held: status.storage.first_held.0,
+        snapshot: status.storage.snapshot.0,
+        truncated: status.storage.truncated.0,
+        journal_bytes: status.storage.journal_bytes,
+        snapshot_bytes: status.storage.snapshot_bytes,
+        disk_full: !status.storage.has_room,
     }
 }
 

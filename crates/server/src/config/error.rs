@@ -86,25 +86,24 @@ pub enum Problem {
     /// Nobody would remember.
     #[error("no node is an acceptor: nobody would remember what is chosen")]
     NoAcceptor,
-    /// An acceptor's journal has no identity.
-    #[error("node {0} is an acceptor and needs `disk`, the identity of its journal")]
+    /// An acceptor's directory has no identity.
+    #[error("node {0} is an acceptor and needs `disk`, the identity of its directory")]
     DiskMissing(u32),
-    /// A node without a journal names one.
-    #[error("node {0} is not an acceptor and has no journal that `disk` could name")]
-    DiskForeign(u32),
-    /// Two journals claim one identity.
-    #[error("nodes {other} and {id} have the same `disk`: each journal has an identity of its own")]
+    /// Two directories claim one identity.
+    #[error(
+        "nodes {other} and {id} have the same `disk`: each directory has an identity of its own"
+    )]
     DiskTwice {
         /// The later node.
         id: u32,
         /// The earlier node.
         other: u32,
     },
-    /// An acceptor has nowhere to write.
-    #[error("this node is an acceptor and needs `data_dir`")]
+    /// A node with a disk has nowhere to write.
+    #[error("this node has a `disk` and needs `data_dir`")]
     DataDirMissing,
     /// A node that writes nothing has a directory.
-    #[error("this node is not an acceptor and has no use for `data_dir`")]
+    #[error("this node has no `disk` in its [[node]] and no use for `data_dir`")]
     DataDirUnused,
     /// A quorum of none, or of more acceptors than there are.
     #[error("`{key}` = {size} must be between 1 and the {acceptors} acceptors")]
@@ -133,6 +132,14 @@ pub enum Problem {
     #[error("`{key}`: {reason}")]
     Timing {
         /// `heartbeat` or `election_timeout`.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A size that cannot be read or is out of range.
+    #[error("`{key}`: {reason}")]
+    Size {
+        /// `history_bytes` or `snapshot_bytes`.
         key: &'static str,
         /// What is wrong with it.
         reason: String,

@@ -14,13 +14,19 @@ use toml::Spanned;
 
 use super::error::{Located, nearest};
 use super::{
-    Config, HEARTBEATS_PER_TIMEOUT_MIN, NODES_MAX, Node, Problem, Quorums, Role, Timing,
-    count_acceptors, parse_duration, parse_identity,
+    Config, HEARTBEATS_PER_TIMEOUT_MIN, NODES_MAX, Node, Problem, Quorums, Role, Storage, Timing,
+    count_acceptors, format_size, parse_duration, parse_identity, parse_size,
 };
 
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Less would be a snapshot for every few values.
+const STORAGE_BYTES_MIN: u64 = 64 << 10;
+
+/// The history is in memory, and its snapshot is put together there.
+const STORAGE_BYTES_MAX: u64 = 2 << 30;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +36,7 @@ struct FileShape {
     data_dir: Option<Spanned<PathBuf>>,
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
+    storage: Option<StorageShape>,
     #[serde(default)]
     node: Vec<Spanned<NodeShape>>,
 }
@@ -46,6 +53,13 @@ struct QuorumsShape {
 struct TimingShape {
     heartbeat: Option<Spanned<String>>,
     election_timeout: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StorageShape {
+    history_bytes: Option<Spanned<String>>,
+    snapshot_bytes: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +84,8 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let data_dir = data_dir(shape.data_dir, own)?;
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
-    Ok(Config { cluster, id: own.id, data_dir, quorums, timing, nodes })
+    let storage = storage(shape.storage)?;
+    Ok(Config { cluster, id: own.id, data_dir, quorums, timing, storage, nodes })
 }
 
 /// What the TOML reader refused, in our words where it is a misspelt one.
@@ -130,9 +145,8 @@ fn node(spanned: &Spanned<NodeShape>) -> Result<Node, Located> {
         return Err(at(Problem::NoRole(id)));
     }
     let disk = match (&shape.disk, roles.contains(&Role::Acceptor)) {
-        (Some(disk), true) => Some(identity("disk", disk)?),
+        (Some(disk), _) => Some(identity("disk", disk)?),
         (None, true) => return Err(at(Problem::DiskMissing(id))),
-        (Some(disk), false) => return Err(Located::at(disk.span(), Problem::DiskForeign(id))),
         (None, false) => None,
     };
     let (peers, clients) = (address(&shape.peers)?, address(&shape.clients)?);
@@ -169,7 +183,7 @@ fn address(text: &Spanned<String>) -> Result<SocketAddr, Located> {
 }
 
 fn data_dir(shape: Option<Spanned<PathBuf>>, own: &Node) -> Result<Option<PathBuf>, Located> {
-    match (shape, own.roles.contains(&Role::Acceptor)) {
+    match (shape, own.disk.is_some()) {
         (Some(path), true) => Ok(Some(path.into_inner())),
         (None, true) => Err(Located::whole_file(Problem::DataDirMissing)),
         (Some(path), false) => Err(Located::at(path.span(), Problem::DataDirUnused)),
@@ -233,6 +247,25 @@ fn duration(
         return Err(wrong(format!("must be between {least:?} and {most:?}")));
     }
     Ok(duration)
+}
+
+fn storage(shape: Option<StorageShape>) -> Result<Storage, Located> {
+    let default = Storage::default();
+    let Some(shape) = shape else { return Ok(default) };
+    let history = size("history_bytes", shape.history_bytes.as_ref(), default.history_bytes)?;
+    let snapshot = size("snapshot_bytes", shape.snapshot_bytes.as_ref(), default.snapshot_bytes)?;
+    Ok(Storage { history_bytes: history, snapshot_bytes: snapshot })
+}
+
+fn size(key: &'static str, text: Option<&Spanned<String>>, default: u64) -> Result<u64, Located> {
+    let Some(text) = text else { return Ok(default) };
+    let wrong = |reason| Located::at(text.span(), Problem::Size { key, reason });
+    let bytes = parse_size(text.get_ref()).map_err(|error| wrong(error.to_string()))?;
+    if !(STORAGE_BYTES_MIN..=STORAGE_BYTES_MAX).contains(&bytes) {
+        let (least, most) = (format_size(STORAGE_BYTES_MIN), format_size(STORAGE_BYTES_MAX));
+        return Err(wrong(format!("must be between {least} and {most}")));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -307,13 +340,9 @@ clients = "127.0.0.1:7201"
         );
         assert_eq!(
             refused("disk = \"101112131415161718191a1b1c1d1e1f\"\n", ""),
-            "f:5: node 3 is an acceptor and needs `disk`, the identity of its journal"
+            "f:5: node 3 is an acceptor and needs `disk`, the identity of its directory"
         );
         assert_eq!(refused("1e1f\"", "\""), "f:8: `disk` must be 32 hexadecimal digits");
-        assert_eq!(
-            refused("[\"acceptor\", \"learner\"]", "[\"learner\"]"),
-            "f:8: node 3 is not an acceptor and has no journal that `disk` could name"
-        );
         assert_eq!(
             refused("127.0.0.1:7101", "127.0.0.1:7103"),
             "f:12: node 1 has the same `peers` address as node 3"
@@ -322,12 +351,37 @@ clients = "127.0.0.1:7201"
         assert!(refused("127.0.0.1:7201", "127.0.0.1:0").contains("is not an address"));
         assert_eq!(
             refused("data_dir = \"data\"\n", ""),
-            "f: this node is an acceptor and needs `data_dir`"
+            "f: this node has a `disk` and needs `data_dir`"
         );
         assert_eq!(
             refused("id = 3\ndata_dir", "id = 1\ndata_dir"),
-            "f:3: this node is not an acceptor and has no use for `data_dir`"
+            "f:3: this node has no `disk` in its [[node]] and no use for `data_dir`"
         );
+    }
+
+    #[test]
+    fn whoever_learns_may_have_a_disk() {
+        let disk = "disk = \"202122232425262728292a2b2c2d2e2f\"\n";
+        let leads = "roles = [\"leader\"]\n";
+        let text = GOOD.replace(leads, &format!("{leads}{disk}"));
+        let text = text.replace("id = 3\ndata_dir", "id = 1\ndata_dir");
+        let config = parse(&text).unwrap();
+        assert_eq!(config.data_dir, Some("data".into()));
+        assert!(config.own().disk.is_some());
+    }
+
+    #[test]
+    fn sizes_must_be_sane() {
+        let with = |lines: &str| {
+            parse(&format!("{GOOD}[storage]\n{lines}\n"))
+                .map(|config| config.storage)
+                .map_err(|located| located.problem.to_string())
+        };
+        let Storage { history_bytes, snapshot_bytes } = with("history_bytes = \"1MiB\"").unwrap();
+        assert_eq!((history_bytes, snapshot_bytes), (1 << 20, 64 << 20));
+        let error = with("snapshot_bytes = \"1KiB\"").unwrap_err();
+        assert_eq!(error, "`snapshot_bytes`: must be between 64KiB and 2GiB");
+        assert!(with("history_bytes = \"all\"").unwrap_err().contains("is not a size"));
     }
 
     #[test]

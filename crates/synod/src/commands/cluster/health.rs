@@ -32,6 +32,8 @@ struct Health {
     reachable: u32,
     /// Enough for either phase: to go on, and to elect a leader when this one fails.
     needed: u32,
+    /// Acceptors whose disks are full.
+    full: Vec<u32>,
 }
 
 /// Only a leader knows whether a quorum answers it, so its word decides; of several that believe
@@ -45,31 +47,47 @@ fn judge(statuses: &[StatusResponse]) -> Health {
     let (acceptors, reachable, needed) = witness.map_or((0, 0, 0), |it| {
         (it.acceptors, it.acceptors_reachable, it.phase1_quorum.max(it.phase2_quorum))
     });
+    let full: Vec<u32> = statuses.iter().filter(|it| it.disk_full).map(|it| it.node).collect();
+    let has_quorum =
+        |it: &StatusResponse| voting(it.acceptors_reachable, &full) >= it.phase2_quorum;
     Health {
-        is_healthy: leading.is_some_and(|it| it.acceptors_reachable >= it.phase2_quorum),
+        is_healthy: leading.is_some_and(has_quorum),
         leader: leading.map(|it| it.node),
         acceptors,
         reachable,
         needed,
+        full,
     }
 }
 
+/// Acceptors that answer, without those that do not vote.
+fn voting(reachable: u32, full: &[u32]) -> u32 {
+    reachable.saturating_sub(u32::try_from(full.len()).unwrap_or(u32::MAX))
+}
+
 impl Health {
-    /// Acceptors that may still fail.
+    /// Acceptors that may still fail. Those that do not vote have failed already.
     fn survivable(&self) -> u32 {
-        self.reachable.saturating_sub(self.needed)
+        voting(self.reachable, &self.full).saturating_sub(self.needed)
     }
 
     fn reason(&self) -> String {
         let Health { acceptors, reachable, needed, .. } = self;
         let quorum = format!("{reachable} of {acceptors} acceptors answer, {needed} are needed");
-        match (self.leader, self.survivable()) {
+        let full: Vec<String> = self.full.iter().map(|it| format!("node {it}")).collect();
+        let full = match &full[..] {
+            [] => String::new(),
+            [one] => format!("; disk full: {one} does not vote"),
+            many => format!("; disk full: {} do not vote", many.join(", ")),
+        };
+        let reason = match (self.leader, self.survivable()) {
             (None, _) => format!("no node leads; {quorum}"),
             (Some(leader), _) if !self.is_healthy => format!("node {leader} leads, but {quorum}"),
             (Some(leader), 0) => format!("node {leader} leads; {quorum}: none may fail"),
             (Some(leader), 1) => format!("node {leader} leads; {quorum}: one more may fail"),
             (Some(leader), more) => format!("node {leader} leads; {quorum}: {more} more may fail"),
-        }
+        };
+        reason + &full
     }
 
     fn report(&self) -> Report {
@@ -84,6 +102,7 @@ impl Health {
                 ("acceptors_reachable", Value::Count(self.reachable.into())),
                 ("acceptors_needed", Value::Count(self.needed.into())),
                 ("failures_survivable", Value::Count(self.survivable().into())),
+                ("disks_full", Value::List(self.full.iter().map(ToString::to_string).collect())),
             ],
         )
         .prose(format!("{word}: {}\n", self.reason()))
@@ -139,6 +158,17 @@ mod tests {
         let (exit, reason) = judged(&[status(1, "preparing", 1, 4), status(2, "failed", 9, 0)]);
         assert_eq!(exit, Exit::No);
         assert_eq!(reason, "no node leads; 4 of 5 acceptors answer, 3 are needed");
+    }
+
+    #[test]
+    fn an_acceptor_whose_disk_is_full_does_not_count() {
+        let full = |node| StatusResponse { disk_full: true, ..status(node, "following", 1, 0) };
+        let (exit, reason) = judged(&[status(1, "leading", 1, 5), full(3), full(4)]);
+        assert_eq!(exit, Exit::Done);
+        assert!(reason.ends_with("none may fail; disk full: node 3, node 4 do not vote"));
+        let (exit, reason) = judged(&[status(1, "leading", 1, 3), full(3)]);
+        assert_eq!(exit, Exit::No);
+        assert!(reason.ends_with("; disk full: node 3 does not vote"), "{reason}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 use crate::runtime;
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 19] = [
     "endpoint",
     "reachable",
     "node",
@@ -22,6 +22,12 @@ const COLUMNS: [&str; 13] = [
     "promised",
     "acceptors_reachable",
     "refused",
+    "first_held",
+    "snapshot",
+    "truncated",
+    "journal_bytes",
+    "snapshot_bytes",
+    "disk_full",
     "error",
 ];
 
@@ -43,7 +49,7 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
     let is_reachable = Value::Flag(status.is_ok());
     let (facts, error) = match status {
         Ok(status) => (facts(status), Value::Absent),
-        Err(error) => ([const { Value::Absent }; 10], Value::Text(error.to_string())),
+        Err(error) => ([const { Value::Absent }; 16], Value::Text(error.to_string())),
     };
     let mut row = vec![Value::Text(endpoint), is_reachable];
     row.extend(facts);
@@ -52,11 +58,13 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
 }
 
 /// What stands between `reachable` and `error`.
-fn facts(status: StatusResponse) -> [Value; 10] {
+fn facts(status: StatusResponse) -> [Value; 16] {
     let refused = refused(&status);
     // Acceptors alone do not learn, and only a leader counts who answers it.
     let learns = status.roles.iter().any(|role| role != "acceptor");
     let known = |slot: u64| if learns { Value::Id(slot) } else { Value::Absent };
+    let is_acceptor = status.roles.iter().any(|role| role == "acceptor");
+    let cut = is_acceptor.then_some(status.truncated);
     let leads = status.state == "leading";
     let answering = leads.then_some(status.acceptors_reachable);
     [
@@ -70,6 +78,12 @@ fn facts(status: StatusResponse) -> [Value; 10] {
         ballot(status.promised),
         Value::maybe(answering, |count| Value::Count(count.into())),
         Value::Id(refused),
+        known(status.first_held),
+        known(status.snapshot),
+        Value::maybe(cut, Value::Id),
+        Value::Count(status.journal_bytes),
+        Value::Count(status.snapshot_bytes),
+        Value::Flag(status.disk_full),
     ]
 }
 
@@ -105,6 +119,9 @@ mod tests {
             chosen: 1000,
             applied: 999,
             acceptors_reachable: 5,
+            first_held: 700,
+            snapshot: 900,
+            snapshot_bytes: 4096,
             counters: [("network_refused_bad_magic", 2), ("refused_message_kind", 1), ("sent", 9)]
                 .map(|(name, count)| (name.to_owned(), count))
                 .into(),
@@ -123,8 +140,9 @@ mod tests {
         assert_eq!(report.exit, Exit::Done);
         assert_eq!(
             rendered(Format::Plain, &report),
-            "a:1\ttrue\t1\tleader\tleading\t7·1\t1\t1000\t999\t\t5\t3\t\n\
-             b:1\tfalse\t\t\t\t\t\t\t\t\t\t\tcannot reach b:1: refused\n"
+            "a:1\ttrue\t1\tleader\tleading\t7·1\t1\t1000\t999\t\t5\t3\t\
+             700\t900\t\t0\t4096\tfalse\t\n\
+             b:1\tfalse\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\tcannot reach b:1: refused\n"
         );
     }
 

@@ -11,7 +11,7 @@ use client::proto::Entry;
 use client::{AppendError, Appended, Bytes, Client, Options as ClientOptions};
 use paxos::NodeId;
 use server::Options;
-use server::config::{Role, Timing};
+use server::config::{Role, Storage, Timing};
 use server::file_disk::FileDisk;
 use server::local::{Layout, Local};
 use tokio::task::JoinSet;
@@ -176,9 +176,11 @@ impl Counters {
 
 impl Cluster {
     fn start(args: &DemoArgs, seed: u64, directory: &Path) -> Result<Cluster, CliError> {
-        let layout = Layout { leaders: args.leaders, acceptors: args.acceptors };
+        let (leaders, acceptors) = (args.leaders, args.acceptors);
+        let layout = Layout { leaders, acceptors, ..Layout::default() };
         let options = Options { faults: args.network.faults(seed), ..Options::default() };
-        let local = Local::start(layout, directory, Timing::default(), options).map_err(failed)?;
+        let local = Local::start(layout, directory, Timing::default(), Storage::default(), options)
+            .map_err(failed)?;
         Ok(Cluster { local, counters: Counters::default() })
     }
 

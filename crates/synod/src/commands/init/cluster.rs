@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use paxos::NodeId;
-use server::config::{Config, NODES_MAX, Node, Quorums, Role, Timing};
+use server::config::{Config, NODES_MAX, Node, Quorums, Role, Storage, Timing};
 
 use super::format::format_journal;
 use crate::error::{CliError, Exit};
@@ -23,8 +23,11 @@ const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
 
 /// Write the files that a new cluster starts from: a directory a node
 ///
-/// Each holds `synod.toml`; an acceptor's holds an empty journal as well. Node 1 listens to its
-/// peers at the base port + 1 and to clients at the base port + 101, node 2 one above, and so on.
+/// Each holds `synod.toml`; an acceptor's holds an empty journal as well. Nodes that keep snapshots
+/// have a place for them there; at least two of those, and acceptors let go of what is old.
+///
+/// Node 1 listens to its peers at the base port + 1 and to clients at the base port + 101, node 2
+/// one above, and so on.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
@@ -38,6 +41,10 @@ pub(super) struct InitClusterArgs {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = count())]
     leaders: u32,
 
+    /// Give those a disk all the same, to keep snapshots on
+    #[arg(long)]
+    leader_disks: bool,
+
     /// Nodes that remember
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count())]
     acceptors: u32,
@@ -47,9 +54,13 @@ pub(super) struct InitClusterArgs {
         long,
         value_name = "N",
         value_parser = count(),
-        conflicts_with_all = ["leaders", "acceptors"]
+        conflicts_with_all = ["leaders", "leader_disks", "acceptors"]
     )]
     nodes: Option<u32>,
+
+    /// Nodes that follow what is chosen, and keep snapshots
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count_or_none())]
+    learners: u32,
 
     /// The address of all nodes
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
@@ -86,8 +97,12 @@ fn count() -> RangedI64ValueParser<u32> {
     RangedI64ValueParser::new().range(1..=i64::try_from(NODES_MAX).expect("a small constant"))
 }
 
+fn count_or_none() -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(0..=i64::try_from(NODES_MAX).expect("a small constant"))
+}
+
 fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
-    let groups = match args.nodes {
+    let mut groups = match args.nodes {
         Some(nodes) => vec![("n", nodes, vec![Role::Leader, Role::Acceptor])],
         None => {
             vec![
@@ -96,6 +111,7 @@ fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
             ]
         }
     };
+    groups.push(("r", args.learners, vec![Role::Learner]));
     let total: u32 = groups.iter().map(|(_, count, _)| count).sum();
     if total as usize > NODES_MAX {
         return Err(CliError::usage(format!("{total} nodes are more than {NODES_MAX}")));
@@ -104,7 +120,8 @@ fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
         (1..=*count).map(move |number| (format!("{prefix}{number}"), roles))
     });
     let place = |(id, (name, roles)): (u16, (String, &Vec<Role>))| {
-        let disk = roles.contains(&Role::Acceptor).then(random_identity).transpose()?;
+        let has_disk = args.leader_disks || **roles != [Role::Leader];
+        let disk = has_disk.then(random_identity).transpose()?;
         let port = args.base_port + id;
         let node = Node {
             id: NodeId(id.into()),
@@ -135,16 +152,20 @@ fn refuse_unless_empty(dir: &Path) -> Result<(), CliError> {
 fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result<(), CliError> {
     let home = dir.join(&place.name);
     fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
-    let acceptors = nodes.iter().filter(|node| node.disk.is_some()).count();
+    let is_acceptor = |node: &&Node| node.roles.contains(&Role::Acceptor);
+    let acceptors = nodes.iter().filter(is_acceptor).count();
     let config = Config {
         cluster,
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
         timing: Timing::default(),
+        storage: Storage::default(),
         nodes: nodes.to_vec(),
     };
-    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir) {
+    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
+        && is_acceptor(&&place.node)
+    {
         format_journal(&home.join(data_dir), cluster, place.node.id, disk)?;
     }
     let file = home.join("synod.toml");
@@ -213,15 +234,16 @@ mod tests {
     fn every_node_starts_from_a_configuration_that_is_accepted() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("cluster");
-        let places = places(&args("unused --leaders 1 --acceptors 3")).unwrap();
+        let places = places(&args("unused --leaders 1 --acceptors 3 --learners 1")).unwrap();
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
             write(&dir, [7; 16], place, &nodes).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
             assert_eq!(config.quorums, Quorums { phase1: 2, phase2: 2 });
-            assert_eq!(config.data_dir.is_some(), place.name.starts_with('a'));
-            assert!(config.data_dir.is_none_or(|data| data.is_dir()));
+            assert_eq!(config.data_dir.is_none(), place.name.starts_with('l'));
+            let has_journal = config.data_dir.is_some_and(|data| data.is_dir());
+            assert_eq!(has_journal, place.name.starts_with('a'));
         }
         assert!(refuse_unless_empty(&dir).is_err());
     }
@@ -237,7 +259,10 @@ mod tests {
             seen("d --leaders 1 --acceptors 1 --base-port 100"),
             ["l1 1 127.0.0.1:201", "a1 2 127.0.0.1:202"]
         );
-        assert_eq!(seen("d --nodes 1 --host ::1"), ["n1 1 [::1]:7201"]);
+        assert_eq!(
+            seen("d --nodes 1 --learners 1 --host ::1"),
+            ["n1 1 [::1]:7201", "r1 2 [::1]:7202"]
+        );
     }
 
     #[test]

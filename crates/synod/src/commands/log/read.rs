@@ -13,6 +13,8 @@ use crate::runtime;
 ///
 /// The first node that answers serves it, so the end may lag behind the leader. Slots without a
 /// client's value are left out.
+///
+/// Exit codes: 0 read, 3 the range begins below what the node still holds, 4 nothing reachable.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod log read -e 127.0.0.1:7201

@@ -12,6 +12,8 @@ use crate::runtime;
 /// Follow the history as it grows
 ///
 /// Each value is printed once, in order, across broken connections, until you stop it.
+///
+/// Exit codes: 3 the first slot is below what the node still holds, 4 nothing reachable.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod log tail -e 127.0.0.1:7201

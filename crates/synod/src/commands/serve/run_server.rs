@@ -10,6 +10,8 @@ use crate::error::{CliError, Exit};
 /// How often a node is asked whether it still runs.
 const POLL: Duration = Duration::from_millis(100);
 
+const KEEP_EVIDENCE: &str = "stop every node and keep all data directories: they hold the evidence";
+
 /// Runs until `stop`, then ends gracefully; or until the node ends by itself.
 pub(super) async fn run_server(
     config: Config,
@@ -40,8 +42,14 @@ fn verdict(end: End) -> Result<Exit, CliError> {
         }
         End::Conflict(slot) => {
             let message = format!("two values were chosen for slot {slot}: agreement is broken");
-            Err(CliError::new("conflict", Exit::Violation, message)
-                .hint("stop every node and keep all data directories: they hold the evidence"))
+            Err(CliError::new("conflict", Exit::Violation, message).hint(KEEP_EVIDENCE))
+        }
+        End::Diverged { from, below, ours, theirs } => {
+            let message = format!(
+                "node {from} holds another history below slot {below}, with the digest {theirs} \
+                 and not {ours}: agreement is broken"
+            );
+            Err(CliError::new("diverged", Exit::Violation, message).hint(KEEP_EVIDENCE))
         }
         End::Panicked => Err(CliError::new("bug", Exit::Failed, "an assertion of the node failed")
             .hint("this is a bug of Synod; the log says which assertion it was")),
@@ -50,6 +58,8 @@ fn verdict(end: End) -> Result<Exit, CliError> {
 
 #[cfg(test)]
 mod tests {
+    use paxos::{Digest, NodeId, Slot};
+
     use super::*;
 
     #[test]
@@ -58,6 +68,9 @@ mod tests {
         assert_eq!(exit(End::Stopped), Exit::Done);
         assert_eq!(exit(End::Disk("no space".into())), Exit::Failed);
         assert_eq!(exit(End::Conflict(7)), Exit::Violation);
+        let (from, below, theirs) = (NodeId(2), Slot(9), Digest([1; 16]));
+        let diverged = End::Diverged { from, below, ours: Digest::default(), theirs };
+        assert_eq!(exit(diverged), Exit::Violation);
         assert_eq!(exit(End::Panicked), Exit::Failed);
     }
 }

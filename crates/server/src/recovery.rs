@@ -1,0 +1,110 @@
+//! From a node's directory to the node: everything that is read before anything is heard or sent.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use journal::Journal;
+use node::{Effects, History, Input, Ledger, Node};
+use paxos::{Configuration, DiskId, Incarnation, Limits, Slot, Timing};
+
+use crate::config::Config;
+use crate::data_dir;
+use crate::file_disk::FileDisk;
+use crate::membership::configuration;
+use crate::server::{Options, StartError, random};
+use crate::shelf::Shelf;
+
+/// A node as its directory left it, and the directory.
+pub(crate) struct Recovered {
+    pub(crate) node: Node<History>,
+    /// What it wants done first.
+    pub(crate) effects: Effects<History>,
+    /// Of an acceptor.
+    pub(crate) journal: Option<(Journal<FileDisk>, Ledger)>,
+    /// The size of the journal's files.
+    pub(crate) journal_bytes: Arc<AtomicU64>,
+    pub(crate) shelf: Shelf,
+    /// One past the last slot of the snapshot that the node goes on from.
+    pub(crate) snapshot: Slot,
+}
+
+/// What a start would find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Records of the journal.
+    pub records: usize,
+    /// One past the last slot of the snapshot that the node would go on from.
+    pub snapshot: Slot,
+}
+
+/// Recovers a node and lets go of it: nothing is heard, sent or promised.
+pub fn rehearse(config: &Config, options: &Options) -> Result<Found, StartError> {
+    let configuration = configuration(config)?;
+    let mut records = 0;
+    let recovered = recover(config, &configuration, options, Instant::now(), &mut records)?;
+    Ok(Found { records, snapshot: recovered.snapshot })
+}
+
+/// Recovers a node whose time is counted from `origin`. Counts its `records`.
+pub(crate) fn recover(
+    config: &Config,
+    configuration: &Configuration,
+    options: &Options,
+    origin: Instant,
+    records: &mut usize,
+) -> Result<Recovered, StartError> {
+    let me = config.id;
+    let roles = configuration.roles(me);
+    let disk = config.data_dir.as_deref().zip(config.own().disk.map(DiskId));
+    let opened = match disk.filter(|_| roles.acceptor) {
+        Some((path, disk)) => Some(data_dir::open(path, configuration, me, disk, options.journal)?),
+        None => None,
+    };
+    let shelf = match disk.filter(|_| roles.learns()) {
+        Some((path, disk)) => data_dir::open_shelf(path, configuration.cluster(), me, disk)?,
+        None => Shelf::in_memory(),
+    };
+    let (journal, known, journal_bytes) = match opened {
+        Some(opened) => (Some((opened.journal, opened.ledger)), opened.records, opened.used),
+        None => (None, Vec::new(), Arc::default()),
+    };
+    *records = known.len();
+    let replica = paxos::Config {
+        node: me,
+        incarnation: Incarnation(random()?),
+        configuration: configuration.clone(),
+        timing: Timing {
+            heartbeat: config.timing.heartbeat,
+            election_timeout: config.timing.election_timeout,
+            ..Timing::default()
+        },
+        limits: Limits {
+            value_bytes_max: client::VALUE_BYTES_MAX + node::Request::OVERHEAD,
+            ..options.limits
+        },
+        announce: options.announce,
+    };
+    let now = paxos::Instant(0).plus(origin.elapsed());
+    let history = History::within(config.storage.history_bytes);
+    let node = Node::recover(replica, known, history, now, random()?)
+        .snapshot_every(config.storage.snapshot_bytes);
+    let (effects, snapshot) = (Effects::default(), Slot::FIRST);
+    let mut recovered = Recovered { node, effects, journal, journal_bytes, shelf, snapshot };
+    recovered.restore(now);
+    Ok(recovered)
+}
+
+impl Recovered {
+    /// Goes on from the newest snapshot that is good, if there is one.
+    fn restore(&mut self, now: paxos::Instant) {
+        let Recovered { node, effects, shelf, .. } = self;
+        let kept = shelf
+            .recover(|bytes| node.restore(now, &bytes, effects).map_err(|error| error.to_string()));
+        if let Some(snapshot) = kept {
+            let is_durable = shelf.is_durable();
+            node.step(now, Input::Kept { snapshot, is_durable }, effects);
+            self.snapshot = snapshot.below;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The snapshot thread: makes the bytes of a frozen state, keeps them, and gives parts of them to
+//! those who ask. It takes as long as it takes; nobody waits for it.
+//!
+//! A snapshot that cannot be kept is no reason to stop: the one before it still counts, and the
+//! next one is tried in its turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use journal::SnapshotError;
+use node::{Frozen, History};
+use paxos::{Envelope, Message, NodeId, PartWanted, Restored, SnapshotId};
+
+use crate::counters::Counters;
+use crate::inbox::{Inbox, Job};
+use crate::post::Post;
+use crate::shelf::Shelf;
+
+/// Parts that wait to be read and sent, at most. What is too many is asked for again.
+const PARTS_MAX: usize = 256;
+
+/// Bytes that are written between two looks at the parts that wait.
+const CHUNK: usize = 1 << 20;
+
+/// What the protocol thread asks for.
+#[derive(Debug)]
+pub struct Orders {
+    captures: Sender<Frozen<History>>,
+    installs: Sender<Restored>,
+    parts: Sender<PartWanted>,
+}
+
+/// What the snapshot thread is asked for.
+#[derive(Debug)]
+pub struct Ordered {
+    captures: Receiver<Frozen<History>>,
+    installs: Receiver<Restored>,
+    parts: Receiver<PartWanted>,
+}
+
+/// One node's way to its snapshots.
+pub struct Snapshotter {
+    me: NodeId,
+    shelf: Shelf,
+    post: Post,
+    inbox: Inbox,
+    counters: Arc<Counters>,
+    killed: Arc<AtomicBool>,
+}
+
+impl Orders {
+    /// Both ends.
+    pub fn new() -> (Orders, Ordered) {
+        // A node asks for no second capture before it has heard of the first.
+        let (captures, captures_asked) = bounded(1);
+        let (installs, installs_asked) = bounded(1);
+        let (parts, parts_asked) = bounded(PARTS_MAX);
+        let ordered =
+            Ordered { captures: captures_asked, installs: installs_asked, parts: parts_asked };
+        (Orders { captures, installs, parts }, ordered)
+    }
+
+    /// Makes and keeps this. False if the thread is gone.
+    pub fn capture(&self, frozen: Frozen<History>) -> bool {
+        self.captures.try_send(frozen).is_ok()
+    }
+
+    /// Keeps this, too. False if there is no room: the next capture will do.
+    pub fn install(&self, restored: Restored) -> bool {
+        self.installs.try_send(restored).is_ok()
+    }
+
+    /// Reads and sends this. False if there is no room: it will be asked for again.
+    pub fn part(&self, part: PartWanted) -> bool {
+        self.parts.try_send(part).is_ok()
+    }
+}
+
+impl Snapshotter {
+    /// Keeps snapshots on `shelf`, sends with `post`, tells `inbox`.
+    pub fn new(
+        me: NodeId,
+        shelf: Shelf,
+        post: Post,
+        inbox: Inbox,
+        counters: Arc<Counters>,
+        killed: Arc<AtomicBool>,
+    ) -> Snapshotter {
+        Snapshotter { me, shelf, post, inbox, counters, killed }
+    }
+
+    /// Runs until the protocol thread is gone.
+    pub fn run(mut self, ordered: &Ordered) {
+        loop {
+            // Somebody waits for a part; nobody waits for a snapshot.
+            select_biased! {
+                recv(ordered.parts) -> part => match part {
+                    Ok(part) => self.give(&part),
+                    Err(_) => return,
+                },
+                recv(ordered.captures) -> frozen => match frozen {
+                    Ok(frozen) => {
+                        let (snapshot, bytes) = frozen.encode();
+                        if !self.keep(snapshot, bytes, ordered) {
+                            self.inbox.tell(Job::NotKept);
+                        }
+                    }
+                    Err(_) => return,
+                },
+                recv(ordered.installs) -> restored => match restored {
+                    Ok(Restored { snapshot, bytes }) => {
+                        self.keep(snapshot, bytes, ordered);
+                    }
+                    Err(_) => return,
+                },
+            }
+            if self.killed.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    fn keep(&mut self, snapshot: SnapshotId, bytes: Vec<u8>, ordered: &Ordered) -> bool {
+        let start = Instant::now();
+        match self.write(snapshot, bytes, ordered) {
+            Ok(true) => {
+                let SnapshotId { below, bytes, .. } = snapshot;
+                let took = start.elapsed();
+                tracing::info!(node = self.me.0, %below, bytes, ?took, "a snapshot is kept");
+                self.counters.count("snapshots_kept");
+                let is_durable = self.shelf.is_durable();
+                self.inbox.tell(Job::Kept { snapshot, is_durable });
+                true
+            }
+            Ok(false) => false,
+            Err(why) => {
+                tracing::warn!(node = self.me.0, below = %snapshot.below, %why, "no snapshot");
+                self.counters.count("snapshots_failed");
+                false
+            }
+        }
+    }
+
+    /// False if the node was killed meanwhile.
+    fn write(
+        &mut self,
+        snapshot: SnapshotId,
+        bytes: Vec<u8>,
+        ordered: &Ordered,
+    ) -> Result<bool, SnapshotError> {
+        self.shelf.begin(snapshot)?;
+        for chunk in bytes.chunks(CHUNK) {
+            if self.killed.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            self.shelf.write(chunk)?;
+            while let Ok(part) = ordered.parts.try_recv() {
+                self.give(&part);
+            }
+        }
+        self.shelf.finish(snapshot, bytes)?;
+        Ok(true)
+    }
+
+    fn give(&mut self, part: &PartWanted) {
+        let Some(bytes) = self.shelf.part(part) else {
+            self.counters.count("snapshot_parts_missing");
+            return;
+        };
+        let PartWanted { to, snapshot, offset, .. } = *part;
+        let message = Message::Part { snapshot, offset, bytes };
+        self.post.send([Envelope { to, message }].into_iter());
+    }
+}
