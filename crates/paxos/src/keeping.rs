@@ -3,8 +3,8 @@
 //! A vote is cut only when enough keepers have the slot in a snapshot on their disks
 //! ([`Configuration::copies`]). Each keeper says at intervals how far its snapshot reaches; an
 //! acceptor takes each one's latest word. A keeper that has lost its disk says so with its next
-//! word, which comes within an interval of its start: a keeper speaks from its first moment on, even
-//! if it has nothing. What was cut before is then held by one fewer, as a vote is after an
+//! word, which comes within an interval of its start: a keeper speaks from its first moment on,
+//! even if it has nothing. What was cut before is then held by one fewer, as a vote is after an
 //! acceptor's disk.
 
 use alloc::collections::{BTreeMap, VecDeque};

@@ -424,8 +424,8 @@ impl Proposer {
         Rejected::Deposed
     }
 
-    /// Settles the fate of values that it introduced below `prefix`, while `chosen` still tells what
-    /// is there. Those of the ballot that it leads are settled by [`Proposer::settled`].
+    /// Settles the fate of values that it introduced below `prefix`, while `chosen` still tells
+    /// what is there. Those of the ballot that it leads are settled by [`Proposer::settled`].
     pub fn learned<'a>(&mut self, prefix: Slot, chosen: impl Fn(Slot) -> Option<&'a Value>) {
         let introduced = match &mut self.state {
             State::Idle(introduced) => introduced,

@@ -1,8 +1,8 @@
 //! What the protocol thread is asked to do, in one bounded queue.
 //!
 //! Peers' messages are dropped when it is full, as a network would; clients are told that the node
-//! is busy. Nobody waits for room except those who stop the node, and the snapshot thread, for which
-//! nobody waits.
+//! is busy. Nobody waits for room except those who stop the node, and the snapshot thread, for
+//! which nobody waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
