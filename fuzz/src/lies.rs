@@ -39,10 +39,14 @@ impl Present {
             5 => Message::Chosen { ballot, chosen: self.slot(cursor) },
             6 => {
                 let (sent, proof_age) = (Instant(cursor.u64()), age(cursor));
-                let (chosen, mark) = (self.slot(cursor), self.mark(cursor));
-                Message::Heartbeat { ballot, sent, proof_age, chosen, mark }
+                let (chosen, start) = (self.slot(cursor), self.slot(cursor));
+                let mark = self.mark(cursor);
+                Message::Heartbeat { ballot, sent, proof_age, chosen, start, mark }
             }
-            7 => Message::HeartbeatReply { ballot, sent: Instant(cursor.u64()) },
+            7 => {
+                let (sent, is_suspect) = (Instant(cursor.u64()), cursor.below(2) == 1);
+                Message::HeartbeatReply { ballot, sent, is_suspect }
+            }
             8 => Message::Probe { id: cursor.u64() },
             9 => {
                 let (id, progress_age) = (u64::from(cursor.byte()), age(cursor));

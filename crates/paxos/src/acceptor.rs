@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use crate::ballot::{Ballot, Slot};
+use crate::doubt::Doubt;
 use crate::message::Page;
 use crate::record::Record;
 use crate::runs::{Run, Runs};
@@ -26,6 +27,8 @@ pub struct Acceptor {
     promised: Ballot,
     votes: Runs,
     truncated: Slot,
+    /// What was lost with a part of the disk, if anything was.
+    doubt: Option<Doubt>,
 }
 
 /// How an acceptor answers.
@@ -69,18 +72,73 @@ impl Acceptor {
     /// Makes a record part of the state. The only mutator.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Promised(ballot) => self.promised = self.promised.max(*ballot),
+            Record::Promised(ballot) => self.promise(*ballot),
             Record::Accepted(run) => {
                 // Phase 2b promises, too; without this a lower ballot could be accepted later.
-                self.promised = self.promised.max(run.ballot);
+                self.promise(run.ballot);
                 self.votes.merge(run);
             }
             Record::Truncated(slot) => {
                 self.truncated = self.truncated.max(*slot);
                 self.votes.cut_below(self.truncated);
             }
-            Record::Suspect | Record::Settled(_) => {}
+            Record::Suspect => self.doubt = Some(Doubt::new(self.promised)),
+            Record::Settled(Slot::FIRST) => self.doubt = None,
+            Record::Settled(slot) => {
+                if let Some(doubt) = &mut self.doubt {
+                    doubt.narrow(*slot);
+                }
+            }
         }
+    }
+
+    fn promise(&mut self, ballot: Ballot) {
+        self.promised = self.promised.max(ballot);
+        if let Some(doubt) = &mut self.doubt {
+            doubt.close(self.promised);
+        }
+    }
+
+    /// What must be written before anything else, and before anything is said: that votes were
+    /// lost, and the promise and the truncation point once more, so that nothing written earlier
+    /// is needed for either.
+    pub fn mark(&self) -> Vec<Record> {
+        if !self.doubt.is_some_and(|doubt| doubt.is_open()) {
+            return Vec::new();
+        }
+        alloc::vec![
+            Record::Suspect,
+            Record::Promised(self.promised),
+            Record::Truncated(self.truncated),
+        ]
+    }
+
+    /// Below this slot votes may be missing; the first slot if none may.
+    pub fn suspect(&self) -> Slot {
+        self.doubt.map_or(Slot::FIRST, |doubt| doubt.below())
+    }
+
+    /// What is in doubt.
+    pub fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
+    /// The first slots from `from` on in which only a decided value can tell what the vote was:
+    /// the first, and one past the last. None while it is not known where they end.
+    pub fn gap(&self, from: Slot) -> Option<(Slot, Slot)> {
+        let doubt = self.doubt.filter(|doubt| doubt.below() < Slot::LIMIT)?;
+        let mut first = from.max(self.truncated);
+        let mut at = first;
+        while let Some(run) = self.votes.next_from(at).filter(|run| run.first < doubt.below()) {
+            at = run.end();
+            if doubt.is_past(run.ballot) {
+                if run.first > first {
+                    return Some((first, run.first));
+                }
+                first = at;
+            }
+        }
+        (first < doubt.below()).then_some((first, doubt.below()))
     }
 
     /// The highest ballot promised.
@@ -100,7 +158,7 @@ impl Acceptor {
 
     /// The votes from a slot on, as many as fit into about `bytes_max`.
     pub fn page(&self, from: Slot, bytes_max: usize) -> Page {
-        let (truncated, suspect) = (self.truncated, Slot::FIRST);
+        let (truncated, suspect) = (self.truncated, self.suspect());
         let page = |votes, next| Page { from, votes, next, truncated, suspect };
         let mut votes: Vec<Run> = Vec::new();
         let mut bytes = 0;
@@ -272,5 +330,71 @@ mod tests {
         assert_eq!(page(2 * 32 + 9 * 6 - 1), (8, Some(20)));
         assert_eq!(page(2 * 32 + 9 * 6), (9, Some(21)));
         assert_eq!(page(2 * 32 + 12 * 6), (12, None));
+    }
+
+    fn recovered(records: &[Record]) -> Acceptor {
+        let mut acceptor = Acceptor::default();
+        for record in records {
+            acceptor.apply(record);
+        }
+        acceptor
+    }
+
+    #[test]
+    fn lost_votes_are_suspect_and_not_absent() {
+        let lost = [Record::Promised(ballot(3, 1)), Record::Suspect];
+        let mut acceptor = recovered(&lost);
+        assert_eq!(acceptor.page(Slot(0), 1000).suspect, Slot::LIMIT);
+        acceptor.apply(&Record::Settled(Slot(7)));
+        assert_eq!(acceptor.page(Slot(0), 1000).suspect, Slot(7));
+        acceptor.apply(&Record::Settled(Slot(9)));
+        assert_eq!(acceptor.suspect(), Slot(7), "what is settled stays settled");
+        acceptor.apply(&Record::Settled(Slot::FIRST));
+        assert_eq!(acceptor, recovered(&lost[..1]), "nothing is in doubt");
+    }
+
+    #[test]
+    fn a_mark_repeats_what_must_not_be_lost_with_what_stands_before_it() {
+        let before = [Record::Promised(ballot(3, 1)), Record::Truncated(Slot(4)), Record::Suspect];
+        let mut acceptor = recovered(&before);
+        let mark = acceptor.mark();
+        assert_eq!(mark[0], Record::Suspect);
+        for record in &mark {
+            acceptor.apply(record);
+        }
+        assert_eq!(acceptor.mark(), [], "once");
+        // Even if all that stands before it is gone, which votes are in doubt is known.
+        assert_eq!(recovered(&mark), acceptor);
+        acceptor.apply(&Record::Promised(ballot(9, 1)));
+        let is_past = |round| acceptor.doubt().unwrap().is_past(ballot(round, 1));
+        assert_eq!([3, 4].map(is_past), [false, true], "a later promise is none of it");
+    }
+
+    #[test]
+    fn a_loss_noticed_later_is_not_settled_by_what_was_known_earlier() {
+        let settled = [Record::Suspect, Record::Settled(Slot::FIRST), Record::Suspect];
+        assert_eq!(recovered(&settled).suspect(), Slot::LIMIT);
+    }
+
+    #[test]
+    fn gaps_are_where_no_vote_is_later_than_all_that_was_lost() {
+        let mut acceptor = Acceptor::default();
+        accept(&mut acceptor, &run(ballot(3, 1), 0, b"abcdefgh"));
+        acceptor.apply(&Record::Suspect);
+        for record in acceptor.mark() {
+            acceptor.apply(&record);
+        }
+        assert_eq!(acceptor.gap(Slot(0)), None, "nobody knows where they end");
+        acceptor.apply(&Record::Settled(Slot(12)));
+        assert_eq!(acceptor.gap(Slot(0)), Some((Slot(0), Slot(12))), "a higher vote may be lost");
+        accept(&mut acceptor, &run(ballot(4, 1), 0, b"abc"));
+        accept(&mut acceptor, &run(ballot(4, 1), 5, b"f"));
+        accept(&mut acceptor, &run(ballot(4, 1), 10, b"klmn"));
+        let gaps = [0, 4, 5, 8, 10].map(|from| acceptor.gap(Slot(from)));
+        let expected =
+            [(3, 5), (4, 5), (6, 10), (8, 10)].map(|(at, end)| Some((Slot(at), Slot(end))));
+        assert_eq!(gaps, [expected[0], expected[1], expected[2], expected[3], None]);
+        acceptor.apply(&Record::Truncated(Slot(10)));
+        assert_eq!(acceptor.gap(Slot(0)), None, "what was cut is in snapshots");
     }
 }

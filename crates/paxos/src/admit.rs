@@ -66,8 +66,12 @@ pub fn admit(
             roles(sender.acceptor, receiver.leader)?;
             plausible(*promised, round_seen)
         }
-        Message::Fetch { .. } => roles(sender.learns(), receiver.acceptor || receiver.learns()),
-        Message::Learned { .. } => roles(sender.learns(), receiver.learns()),
+        // Acceptors ask for what they have lost, and only learners can tell.
+        Message::Fetch { .. } => {
+            let asks = sender.learns() || (sender.acceptor && receiver.learns());
+            roles(asks, receiver.acceptor || receiver.learns())
+        }
+        Message::Learned { .. } => roles(sender.learns(), receiver.learns() || receiver.acceptor),
         Message::Votes { .. } => roles(sender.acceptor, receiver.learns()),
         Message::Confirm { ballot, .. } => {
             roles(sender.leader, receiver.acceptor)?;
@@ -152,9 +156,10 @@ mod tests {
                 sent: Instant(0),
                 proof_age: None,
                 chosen: slot,
+                start: slot,
                 mark: Mark::default(),
             },
-            Message::HeartbeatReply { ballot: own, sent: Instant(0) },
+            Message::HeartbeatReply { ballot: own, sent: Instant(0), is_suspect: false },
             Message::Probe { id: 1 },
             Message::ProbeReply { id: 1, promised, progress_age: None },
             Message::Fetch { from: slot },
@@ -204,8 +209,12 @@ mod tests {
                 | Kind::ProbeReply
                 | Kind::Confirmed => [nobody, to(true, false, false), nobody, nobody],
                 Kind::Accepted | Kind::Votes => [nobody, to(true, false, true), nobody, nobody],
-                Kind::Fetch => [to(true, true, true), nobody, to(true, true, true), nobody],
-                Kind::Learned | Kind::FetchPart | Kind::Part => {
+                Kind::Fetch => {
+                    let all = to(true, true, true);
+                    [all, to(true, false, true), all, nobody]
+                }
+                Kind::Learned => [to(true, true, true), nobody, to(true, true, true), nobody],
+                Kind::FetchPart | Kind::Part => {
                     [to(true, false, true), nobody, to(true, false, true), nobody]
                 }
                 Kind::ReadIndex => [to(true, false, false), nobody, to(true, false, false), nobody],

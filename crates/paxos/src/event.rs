@@ -115,6 +115,11 @@ pub enum Event {
         /// The ballot of the Accept.
         ballot: Ballot,
     },
+    /// This acceptor may have forgotten votes.
+    Suspect {
+        /// Below this slot; at the first slot it has mended all that it had lost.
+        below: Slot,
+    },
     /// A learner goes on from a snapshot.
     Restored {
         /// Everything below is in it.
@@ -139,7 +144,7 @@ pub enum Decline {
 
 impl Event {
     /// Every name.
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 21] = [
         "probed",
         "campaign_spared",
         "prepared",
@@ -159,6 +164,7 @@ impl Event {
         "conflict",
         "diverged",
         "no_room",
+        "suspect",
         "restored",
     ];
 
@@ -184,6 +190,7 @@ impl Event {
             Event::Conflict { .. } => "conflict",
             Event::Diverged { .. } => "diverged",
             Event::NoRoom { .. } => "no_room",
+            Event::Suspect { .. } => "suspect",
             Event::Restored { .. } => "restored",
         }
     }

@@ -95,10 +95,10 @@
 //! # Reading order
 //!
 //! The modules are declared in the order in which they are best read. `ballot`, `value`, `runs`,
-//! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `acceptor`,
-//! `proposer` and `learner` (with `tally` and `marks`) the safety, without time; `support`,
-//! `election`, `resend`, `catchup`, `keeping` and `transfer` the liveness; `read` is for reads;
-//! `replica` puts them together; `wire` turns them into bytes.
+//! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `doubt`,
+//! `acceptor`, `proposer` and `learner` (with `tally` and `marks`) the safety, without time;
+//! `support`, `election`, `resend`, `catchup`, `mend`, `keeping` and `transfer` the liveness;
+//! `read` is for reads; `replica` puts them together; `wire` turns them into bytes.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -115,6 +115,7 @@ mod record;
 mod event;
 mod effects;
 mod config;
+mod doubt;
 pub mod acceptor;
 mod proposer;
 mod tally;
@@ -124,6 +125,7 @@ mod support;
 mod election;
 mod resend;
 mod catchup;
+mod mend;
 mod keeping;
 mod transfer;
 mod read;

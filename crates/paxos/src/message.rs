@@ -92,6 +92,9 @@ pub enum Message {
         proof_age: Option<Duration>,
         /// As in `Chosen`.
         chosen: Slot,
+        /// The slot of the leader's start entry: from here on, nothing that was proposed at a lower
+        /// ballot can be chosen.
+        start: Slot,
         /// The leader's digest of a prefix of its history, to be compared with the receiver's.
         mark: Mark,
     },
@@ -102,6 +105,9 @@ pub enum Message {
         ballot: Ballot,
         /// The heartbeat's `sent`.
         sent: Instant,
+        /// Votes at this very ballot may be lost here. Only the leader of a higher one can tell
+        /// which of them matter.
+        is_suspect: bool,
     },
     /// Would-be leader to acceptors: is anybody leading? Changes nothing at the acceptor.
     Probe {
@@ -118,12 +124,13 @@ pub enum Message {
         /// promised ballot with a fresh proof of its quorum, or the promise itself.
         progress_age: Option<Duration>,
     },
-    /// Learner to learners and acceptors: what do you know at and above `from`?
+    /// Learner to learners and acceptors, or acceptor that has lost votes to learners: what do you
+    /// know at and above `from`?
     Fetch {
-        /// The learner's first slot that it does not know to be chosen.
+        /// The first slot of which the sender does not know what was chosen.
         from: Slot,
     },
-    /// Learner to learner: these values are chosen.
+    /// Learner to whoever asked: these values are chosen.
     Learned {
         /// The slot of the first value.
         first: Slot,
@@ -350,7 +357,7 @@ mod tests {
     #[test]
     fn a_heartbeat_proves_that_the_disk_moves() {
         let (ballot, sent) = (Ballot::NONE, Instant(1));
-        assert!(Message::HeartbeatReply { ballot, sent }.waits_for_disk());
+        assert!(Message::HeartbeatReply { ballot, sent, is_suspect: false }.waits_for_disk());
         let promised = ballot;
         let (id, progress_age) = (1, None);
         assert!(!Message::ProbeReply { id, promised, progress_age }.waits_for_disk());

@@ -98,6 +98,8 @@ pub enum Promised {
     More(Slot),
     /// The acceptor's promise is complete; a quorum is not.
     Counted,
+    /// Votes may be missing: what the page shows counts, and the promise does not.
+    Suspect,
     /// A phase-1 quorum is complete: this node leads.
     Elected {
         /// Slots whose reported value is proposed again.
@@ -146,6 +148,14 @@ impl Proposer {
     pub fn leading(&self) -> Option<Ballot> {
         match &self.state {
             State::Leading(leading) => Some(leading.ballot),
+            State::Idle(_) | State::Preparing(_) => None,
+        }
+    }
+
+    /// The slot of this leader's start entry.
+    pub fn start(&self) -> Option<Slot> {
+        match &self.state {
+            State::Leading(leading) => Some(leading.start),
             State::Idle(_) | State::Preparing(_) => None,
         }
     }
@@ -237,6 +247,11 @@ impl Proposer {
             // Phase 2a's rule, Paxos Made Simple section 2.2: the value of the highest-numbered
             // vote, over the whole quorum.
             preparing.votes.merge(&run.clip(preparing.from, Slot::LIMIT));
+        }
+        // A true vote can only make us propose what may have been chosen. If a higher one is lost
+        // and was chosen, the quorum shows it, which does without this acceptor.
+        if page.suspect > page.from {
+            return Promised::Suspect;
         }
         if let Some(next) = page.next.filter(|next| *next > page.from) {
             preparing.pages.insert(acceptor, next);

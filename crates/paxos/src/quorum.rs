@@ -23,7 +23,7 @@ pub struct ClusterId(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DiskId(pub [u8; 16]);
 
-/// Counts configurations. Zero until membership can change.
+/// Counts configurations: it grows when an acceptor goes on from another disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
@@ -152,6 +152,13 @@ impl Configuration {
             return Err(Error::NoIntersection { phase1, phase2, acceptors: acceptors.len() });
         }
         Ok(Configuration { cluster, epoch: Epoch(0), members, acceptors, phase1, phase2 })
+    }
+
+    /// The same members and quorums as the cluster's configuration of that number. Whoever takes
+    /// part in one hears nobody of another.
+    #[must_use]
+    pub fn with_epoch(self, epoch: Epoch) -> Configuration {
+        Configuration { epoch, ..self }
     }
 
     /// The cluster's name.

@@ -4,6 +4,7 @@
 
 mod due;
 mod keep;
+mod mending;
 mod reading;
 mod remember;
 mod timeless;
@@ -23,6 +24,7 @@ use crate::event::{Decline, Event};
 use crate::invariants;
 use crate::keeping::{Kept, Reports};
 use crate::learner::{Contradiction, Learner};
+use crate::mend::Mend;
 use crate::message::{Message, Page};
 use crate::proposer::{Promised, Proposer, Rejected};
 use crate::quorum::Roles;
@@ -50,6 +52,7 @@ pub struct Replica {
     resend: Resend,
     learner: Learner,
     catchup: Catchup,
+    mend: Mend,
     kept: Kept,
     reports: Reports,
     transfer: Transfer,
@@ -114,6 +117,7 @@ impl Replica {
             resend: Resend::new(&config.timing),
             learner: Learner::new(&config.limits),
             catchup: Catchup::new(&config.timing),
+            mend: Mend::new(&config.timing),
             kept: Kept::new(config.timing.resend_max, is_keeper, now),
             reports: Reports::default(),
             transfer: Transfer::new(&config.timing, &config.limits),
@@ -127,6 +131,7 @@ impl Replica {
 
     /// Reacts to one input. Cannot fail: what is wrong outside is declined by value.
     pub fn step(&mut self, now: Instant, input: Input, effects: &mut Effects) {
+        self.mark_loss(effects);
         match input {
             Input::Message { from, message } => self.on_message(now, from, message, effects),
             Input::Propose(commands) => self.on_propose(now, commands, effects),
@@ -142,13 +147,14 @@ impl Replica {
         self.deliver(now, effects);
         self.look_after_reads(now, effects);
         self.propose_more(now, effects);
+        self.look_for_gaps(now, effects);
         invariants::check(&self.acceptor, &self.proposer, &self.learner);
     }
 
     /// When to step with [`Input::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let leads = self.roles.leader.then(|| self.election.deadline());
-        let roles = [leads, self.resend.deadline(), self.catchup.deadline()];
+        let roles = [leads, self.resend.deadline(), self.catchup.deadline(), self.mend.deadline()];
         let others = [self.reader.deadline(), self.kept.deadline(), self.transfer.deadline()];
         roles.into_iter().chain(others).flatten().min()
     }
@@ -239,17 +245,22 @@ impl Replica {
                 self.on_accepted(from, ballot, first, end, effects);
             }
             Message::Chosen { ballot, chosen } => self.on_chosen(from, ballot, chosen, effects),
-            Message::Heartbeat { ballot, sent, proof_age, chosen, mark } => {
+            Message::Heartbeat { ballot, sent, proof_age, chosen, start, mark } => {
                 self.on_heartbeat(now, from, ballot, proof_age, chosen, effects);
+                self.settle_doubt(ballot, start, chosen, effects);
                 // Of what it does not know to be chosen, nobody has a digest.
                 if self.roles.learns() && from != self.config.node && mark.below <= chosen {
                     Self::diverged(self.learner.compare(from, mark), effects);
                 }
                 self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
             }
-            Message::HeartbeatReply { ballot, sent } => {
+            Message::HeartbeatReply { ballot, sent, is_suspect } => {
                 if self.proposer.leading() == Some(ballot) {
                     self.contact.confirm(from, sent, now);
+                    if is_suspect {
+                        self.contact.suspect(from);
+                        self.help_suspects(now);
+                    }
                 }
             }
             Message::Probe { id } => self.on_probe(now, from, id, effects),
@@ -265,10 +276,14 @@ impl Replica {
             }
             Message::Fetch { from: slot } => self.on_fetch(from, slot, effects),
             Message::Learned { first, values, chosen, truncated } => {
-                self.catchup.heard(chosen);
-                self.want_snapshot(now, from, truncated, effects);
-                let learned = self.learner.learn(first, values);
-                note(from, learned, effects);
+                self.mend(from, first, values.clone(), effects);
+                // An acceptor alone asks, too, and makes nothing more of it.
+                if self.roles.learns() {
+                    self.catchup.heard(chosen);
+                    self.want_snapshot(now, from, truncated, effects);
+                    let learned = self.learner.learn(first, values);
+                    note(from, learned, effects);
+                }
             }
             Message::Votes { page } => self.on_votes(from, page, effects),
             Message::Confirm { ballot, round } => self.on_confirm(from, ballot, round, effects),
@@ -310,7 +325,7 @@ impl Replica {
         effects: &mut Effects,
     ) {
         match self.proposer.promise(&self.config.configuration, from, ballot, page) {
-            Promised::Stale => {}
+            Promised::Stale | Promised::Suspect => {}
             Promised::Counted => self.election.preparing(now, &mut self.rng),
             Promised::More(next) => {
                 self.election.preparing(now, &mut self.rng);
@@ -439,7 +454,9 @@ impl Replica {
     fn on_fetch(&mut self, from: NodeId, slot: Slot, effects: &mut Effects) {
         let bytes_max = self.config.limits.run_bytes_max;
         let knows_more = self.roles.learns() && self.learner.prefix() > slot;
-        if knows_more || !self.roles.acceptor {
+        // An acceptor that asks makes nothing of votes; it wants what was decided.
+        let counts_votes = self.config.configuration.roles(from).learns();
+        if knows_more || !self.roles.acceptor || !counts_votes {
             let values = self.learner.read(slot, bytes_max);
             let chosen = self.learner.prefix();
             let truncated = self.learner.forgotten();
@@ -500,6 +517,15 @@ impl Replica {
     }
 
     // ---- time ----
+
+    /// An acceptor may have lost votes at our ballot, and only a higher one can tell which of them
+    /// matter. So we move above it soon, if a phase-1 quorum can do without such acceptors.
+    fn help_suspects(&mut self, now: Instant) {
+        let patience = self.config.timing.election_timeout;
+        if self.contact.can_do_without_suspects(&self.config.configuration, now, patience) {
+            self.election.contested(now, &mut self.rng);
+        }
+    }
 
     fn on_heartbeat(
         &mut self,

@@ -9,12 +9,12 @@
 //! "Omni-Paxos", EuroSys 2023. Differs from it: failure is detected through the acceptors, since
 //! leaders need not reach each other.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::ballot::{NodeId, Slot};
-use crate::quorum::{Configuration, Phase2};
+use crate::quorum::{Configuration, Phase1, Phase2, Voters};
 use crate::time::Instant;
 
 /// A leader's half: when each acceptor last confirmed its ballot.
@@ -22,6 +22,8 @@ use crate::time::Instant;
 pub struct Contact {
     /// The `sent` time of the latest heartbeat that each acceptor has answered.
     confirmed: BTreeMap<NodeId, Instant>,
+    /// The acceptors that may have lost votes at the ballot.
+    suspect: BTreeSet<NodeId>,
 }
 
 impl Contact {
@@ -31,6 +33,27 @@ impl Contact {
         let sent = sent.min(now);
         let latest = self.confirmed.entry(acceptor).or_insert(sent);
         *latest = sent.max(*latest);
+    }
+
+    /// An acceptor may have lost votes at the ballot.
+    pub fn suspect(&mut self, acceptor: NodeId) {
+        self.suspect.insert(acceptor);
+    }
+
+    /// Whether, of the acceptors that have answered lately, a phase-1 quorum has lost nothing.
+    pub fn can_do_without_suspects(
+        &self,
+        configuration: &Configuration,
+        now: Instant,
+        patience: Duration,
+    ) -> bool {
+        let mut voters = Voters::<Phase1>::default();
+        for (acceptor, sent) in &self.confirmed {
+            if now.since(*sent) <= patience && !self.suspect.contains(acceptor) {
+                configuration.count(&mut voters, *acceptor);
+            }
+        }
+        configuration.is_quorum(voters)
     }
 
     /// The age of the last proof that a phase-2 quorum was with this leader, counted from when
@@ -50,6 +73,7 @@ impl Contact {
     /// Forgets everything: a new ballot has to prove itself anew.
     pub fn clear(&mut self) {
         self.confirmed.clear();
+        self.suspect.clear();
     }
 }
 
@@ -161,5 +185,20 @@ mod tests {
         witness.asked(Slot(5), Instant(40));
         witness.asked(Slot(5), Instant(50));
         assert_eq!(witness.age(Instant(60)), Some(Duration::from_micros(20)));
+    }
+
+    #[test]
+    fn a_leader_knows_whether_it_can_do_without_those_that_lost_votes() {
+        let can = |suspects: &[u32], now| {
+            let mut contact = Contact::default();
+            (1..=4).for_each(|id| contact.confirm(NodeId(id), Instant(0), Instant(0)));
+            for id in suspects {
+                contact.suspect(NodeId(*id));
+            }
+            contact.can_do_without_suspects(&configuration(), Instant(now), PATIENCE)
+        };
+        assert!(can(&[1], 100));
+        assert!(!can(&[1, 2], 100), "two are no quorum of five");
+        assert!(!can(&[1], 101), "nobody has answered lately");
     }
 }

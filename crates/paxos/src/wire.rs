@@ -133,17 +133,19 @@ pub fn encode_message(
             w.ballot(*ballot);
             w.slot(*chosen);
         }
-        Message::Heartbeat { ballot, sent, proof_age, chosen, mark } => {
+        Message::Heartbeat { ballot, sent, proof_age, chosen, start, mark } => {
             w.ballot(*ballot);
             w.u64(sent.0);
             w.age(*proof_age);
             w.slot(*chosen);
+            w.slot(*start);
             w.slot(mark.below);
             w.digest(mark.digest);
         }
-        Message::HeartbeatReply { ballot, sent } => {
+        Message::HeartbeatReply { ballot, sent, is_suspect } => {
             w.ballot(*ballot);
             w.u64(sent.0);
+            w.u8((*is_suspect).into());
         }
         Message::Probe { id } => w.u64(*id),
         Message::ProbeReply { id, promised, progress_age } => {
@@ -190,7 +192,10 @@ pub fn decode_message(
     bytes: &[u8],
 ) -> Result<(NodeId, Message), WireError> {
     let mut r = Reader { bytes };
-    let kind = r.head(configuration)?;
+    let (kind, epoch) = r.head(configuration)?;
+    if epoch != configuration.epoch() {
+        return Err(WireError::Epoch(epoch.0));
+    }
     let sender = NodeId(r.u32()?);
     let receiver = NodeId(r.u32()?);
     if !configuration.members().contains_key(&sender) {
@@ -221,12 +226,13 @@ pub fn decode_message(
         Kind::Chosen => Message::Chosen { ballot: r.ballot()?, chosen: r.slot()? },
         Kind::Heartbeat => {
             let (ballot, sent) = (r.ballot()?, Instant(r.u64()?));
-            let (proof_age, chosen) = (r.age()?, r.slot()?);
+            let (proof_age, chosen, start) = (r.age()?, r.slot()?, r.slot()?);
             let mark = Mark { below: r.slot()?, digest: r.digest()? };
-            Message::Heartbeat { ballot, sent, proof_age, chosen, mark }
+            Message::Heartbeat { ballot, sent, proof_age, chosen, start, mark }
         }
         Kind::HeartbeatReply => {
-            Message::HeartbeatReply { ballot: r.ballot()?, sent: Instant(r.u64()?) }
+            let (ballot, sent) = (r.ballot()?, Instant(r.u64()?));
+            Message::HeartbeatReply { ballot, sent, is_suspect: r.flag()? }
         }
         Kind::Probe => Message::Probe { id: r.u64()? },
         Kind::ProbeReply => {
@@ -300,10 +306,15 @@ pub fn encode_record(configuration: &Configuration, record: &Record, out: &mut V
     }
 }
 
-/// Reads a record of this cluster.
+/// Reads a record of this cluster. It may be of an earlier configuration, never of a later one: an
+/// acceptor that has taken part in that must not go back.
 pub fn decode_record(configuration: &Configuration, bytes: &[u8]) -> Result<Record, WireError> {
     let mut r = Reader { bytes };
-    let record = match r.head(configuration)? {
+    let (kind, epoch) = r.head(configuration)?;
+    if epoch > configuration.epoch() {
+        return Err(WireError::Epoch(epoch.0));
+    }
+    let record = match kind {
         PROMISED => Record::Promised(r.ballot()?),
         ACCEPTED => Record::Accepted(r.run()?),
         TRUNCATED => Record::Truncated(r.slot()?),
@@ -439,7 +450,7 @@ impl<'a> Reader<'a> {
         if count > self.bytes.len() / each { Err(WireError::Short) } else { Ok(count) }
     }
 
-    fn head(&mut self, configuration: &Configuration) -> Result<u8, WireError> {
+    fn head(&mut self, configuration: &Configuration) -> Result<(u8, Epoch), WireError> {
         let version = self.u8()?;
         if version != VERSION {
             return Err(WireError::Version(version));
@@ -448,11 +459,15 @@ impl<'a> Reader<'a> {
         if ClusterId(self.array()?) != configuration.cluster() {
             return Err(WireError::Cluster);
         }
-        let epoch = self.u64()?;
-        if Epoch(epoch) != configuration.epoch() {
-            return Err(WireError::Epoch(epoch));
+        Ok((kind, Epoch(self.u64()?)))
+    }
+
+    fn flag(&mut self) -> Result<bool, WireError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(WireError::Kind(other)),
         }
-        Ok(kind)
     }
 
     fn ballot(&mut self) -> Result<Ballot, WireError> {

@@ -379,7 +379,7 @@ fn a_new_ballot_is_not_proved_by_answers_to_an_old_one() {
     assert!(world.run_until(SECOND, |world| world.count(1, "elected") == 2));
     assert_eq!(reachable(&world), 0);
     for acceptor in 2..=4 {
-        let message = Message::HeartbeatReply { ballot: old, sent: world.now };
+        let message = Message::HeartbeatReply { ballot: old, sent: world.now, is_suspect: false };
         world.step(1, Input::Message { from: NodeId(acceptor), message });
     }
     assert_eq!(reachable(&world), 0, "they came late");

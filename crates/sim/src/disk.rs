@@ -11,7 +11,7 @@
 use journal::{Disk, DiskError, Entry, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
 use journal::{FormatError, SECTOR_BYTES, SegmentNumber, Sequence};
 use node::Ledger;
-use node::recovery::{Recovery, RecoveryError};
+use node::recovery::Recovery;
 use paxos::acceptor::Acceptor;
 use paxos::wire::encode_record;
 use paxos::{Configuration, NodeId, Record, Rng};
@@ -143,23 +143,24 @@ impl Storage {
         let State::Closed(disk) = std::mem::replace(&mut self.state, closed) else {
             unreachable!("a life begins after the one before has ended");
         };
-        let (mut recovery, mut frames) = (Recovery::default(), Vec::new());
+        let (mut recovery, mut frames, mut hole) = (Recovery::default(), Vec::new(), None);
         let options = Options { segment_bytes: SEGMENT_BYTES };
         let opened = Journal::open(disk, self.identity, options, |entry| match entry {
             Entry::Frame(sequence, frame) => {
                 frames.push(sequence.0);
                 recovery.frame(&self.configuration, frame);
             }
-            Entry::Hole { from, to } => recovery.hole(from.0, to.0),
+            Entry::Hole { from, .. } => hole = hole.or(Some(from.0)),
         });
         let (journal, _) = match opened {
             Ok(opened) => opened,
             Err(why) => return Found::Refused(why),
         };
-        let records = match recovery.finish() {
-            Ok(records) => records,
-            Err(RecoveryError::Holed { from, .. }) => return Found::Holed { from },
-            Err(RecoveryError::Foreign { .. }) => return Found::Other,
+        if let Some(from) = hole {
+            return Found::Holed { from };
+        }
+        let Ok(records) = recovery.finish() else {
+            return Found::Other;
         };
         let found: Vec<(u64, Record)> = frames.into_iter().zip(records.clone()).collect();
         // What was cut may be gone, and may still be there.

@@ -324,6 +324,7 @@ fn of_event(event: &Event) -> (EventKind, Said) {
             (EventKind::Diverged, Said { peer: peer.0, text, ..from(below) })
         }
         Event::NoRoom { ballot } => (EventKind::NoRoom, at(ballot)),
+        Event::Suspect { below } => (EventKind::Suspect, from(below)),
         Event::Restored { below } => (EventKind::Restored, from(below)),
     }
 }

@@ -299,11 +299,13 @@ pub enum EventKind {
     NoRoom = 114,
     /// A learner goes on from a snapshot; everything below the first of `slots` is in it.
     Restored = 115,
+    /// An acceptor may have forgotten votes below the first of `slots`; at the first slot, none.
+    Suspect = 116,
 }
 
 impl EventKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [EventKind; 33] = [
+    pub const ALL: [EventKind; 34] = [
         EventKind::Started,
         EventKind::Ended,
         EventKind::PromisePersisted,
@@ -337,6 +339,7 @@ impl EventKind {
         EventKind::Diverged,
         EventKind::NoRoom,
         EventKind::Restored,
+        EventKind::Suspect,
     ];
 
     /// As exports and captions spell it.
@@ -375,6 +378,7 @@ impl EventKind {
             EventKind::Diverged => "diverged",
             EventKind::NoRoom => "no_room",
             EventKind::Restored => "restored",
+            EventKind::Suspect => "suspect",
         }
     }
 }

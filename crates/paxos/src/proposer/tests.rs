@@ -416,3 +416,23 @@ fn the_queue_counts_bytes_in_and_out() {
     assert_eq!(proposer.hand_back().len(), 2);
     assert!(fits(&mut proposer, 4));
 }
+
+#[test]
+fn a_promise_with_lost_votes_does_not_count_and_what_it_shows_is_adopted() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    let old = Ballot { round: 1, leader: NodeId(9), incarnation: Incarnation(9) };
+    proposer.saw(old);
+    let ballot = proposer.prepare(&configuration(), Slot(3), |_| None);
+    let vote = Run { ballot: old, first: Slot(3), values: vec![value(7)].into() };
+    let page = |votes, suspect| {
+        let (from, truncated) = (Slot(3), Slot(0));
+        Page { from, votes, next: None, truncated, suspect }
+    };
+    let mut answer = |id, page| proposer.promise(&configuration(), NodeId(id), ballot, page);
+    assert_eq!(answer(2, page(vec![vote.clone()], Slot(4))), Promised::Suspect);
+    assert_eq!(answer(2, page(vec![vote], Slot::LIMIT)), Promised::Suspect, "as often as it likes");
+    let counted = answer(3, page(vec![], Slot(3)));
+    assert_eq!(counted, Promised::Counted, "below what it is asked for it may lack anything");
+    assert_eq!(answer(4, page(vec![], Slot(0))), Promised::Elected { adopted: 1, noops: 0 });
+    assert_eq!(proposer.start(), Some(Slot(4)));
+}

@@ -34,6 +34,9 @@ impl Replica {
         if let Some(target) = self.catchup.due(now, prefix, me, leader, configuration) {
             self.fetch(target, effects);
         }
+        if self.mend.due(now) {
+            self.ask_what_was_decided(effects);
+        }
         self.announce_kept(now, effects);
         self.fetch_parts(now, effects);
     }
@@ -59,7 +62,9 @@ impl Replica {
             return;
         }
         let (chosen, mark) = (self.learner.prefix(), self.learner.marks().latest());
-        let heartbeat = Message::Heartbeat { ballot, sent: now, proof_age, chosen, mark };
+        let start = self.proposer.start().expect("a leader has a start");
+        let sent = now;
+        let heartbeat = Message::Heartbeat { ballot, sent, proof_age, chosen, start, mark };
         effects.send_all(configuration.members().keys().copied(), &heartbeat);
     }
 

@@ -139,7 +139,11 @@ impl Replica {
             return;
         }
         self.witness.heard(proof_age, self.config.timing.election_timeout, now);
-        effects.send(from, Message::HeartbeatReply { ballot, sent });
+        // A higher ballot settles what a lower one cannot.
+        let is_unsettled = self.acceptor.suspect() == Slot::LIMIT;
+        let is_past = self.acceptor.doubt().is_some_and(|doubt| doubt.is_past(ballot));
+        let is_suspect = is_unsettled && !is_past;
+        effects.send(from, Message::HeartbeatReply { ballot, sent, is_suspect });
     }
 
     pub(super) fn on_probe(&mut self, now: Instant, from: NodeId, id: u64, effects: &mut Effects) {

@@ -84,6 +84,7 @@ pub(super) fn heartbeat(ballot: Ballot) -> Message {
         sent: Instant(0),
         proof_age,
         chosen: Slot(0),
+        start: Slot(0),
         mark: Mark::default(),
     }
 }

@@ -11,6 +11,7 @@ use super::Replica;
 use crate::catchup::{Catchup, Target};
 use crate::effects::Effects;
 use crate::election::Election;
+use crate::mend::Mend;
 use crate::resend::Resend;
 use crate::rng::Rng;
 use crate::support::{Contact, Witness};
@@ -51,6 +52,7 @@ impl Replica {
         self.election = Election::new(timing, 0, Instant::default(), &mut Rng::new(0));
         self.resend = Resend::new(&timing);
         self.catchup = Catchup::new(&timing);
+        self.mend = Mend::new(&timing);
         self.contact = Contact::default();
         self.witness = Witness::default();
     }

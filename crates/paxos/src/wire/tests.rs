@@ -55,9 +55,10 @@ fn messages() -> Vec<Message> {
             sent: Instant(77),
             proof_age: age,
             chosen: Slot(10),
+            start: Slot(8),
             mark: Mark { below: Slot(9), digest: Digest([0xdd; 16]) },
         },
-        Message::HeartbeatReply { ballot, sent: Instant(77) },
+        Message::HeartbeatReply { ballot, sent: Instant(77), is_suspect: true },
         Message::Probe { id: 8 },
         Message::ProbeReply { id: 8, promised: ballot, progress_age: None },
         Message::Fetch { from: Slot(10) },
@@ -118,6 +119,28 @@ fn records_survive_the_disk() {
 }
 
 #[test]
+fn a_journal_may_begin_in_an_earlier_configuration_and_never_go_on_from_a_later_one() {
+    let at = |epoch| configuration().with_epoch(Epoch(epoch));
+    let mut out = Vec::new();
+    encode_record(&at(3), &Record::Suspect, &mut out);
+    assert_eq!(decode_record(&at(3), &out), Ok(Record::Suspect));
+    assert_eq!(decode_record(&at(4), &out), Ok(Record::Suspect));
+    assert_eq!(decode_record(&at(2), &out), Err(WireError::Epoch(3)));
+    let mut out = Vec::new();
+    encode_message(&at(3), NodeId(2), NodeId(1), &messages()[0], &mut out);
+    for other in [2, 4] {
+        assert_eq!(decode_message(&at(other), NodeId(1), &out), Err(WireError::Epoch(3)));
+    }
+}
+
+#[test]
+fn a_flag_is_said_in_one_way() {
+    let mut bytes = encoded(&messages()[7]);
+    *bytes.last_mut().unwrap() = 2;
+    assert_eq!(decode_message(&configuration(), NodeId(1), &bytes), Err(WireError::Kind(2)));
+}
+
+#[test]
 fn the_bytes_are_the_documented_ones() {
     let head = "cc".repeat(16) + &"00".repeat(8) + "02000000" + "01000000";
     let owner = "0500000000000000" /* round */
@@ -138,7 +161,7 @@ fn the_bytes_are_the_documented_ones() {
             6,
             format!(
                 "0207{head}{owner}4d0000000000000002010000000000000a00000000000000\
-                 0900000000000000{}",
+                 08000000000000000900000000000000{}",
                 "dd".repeat(16)
             ),
         ),
@@ -234,7 +257,8 @@ fn the_longest_age_is_not_never() {
     let (ballot, sent, chosen) = (ballot(), Instant(0), Slot(0));
     for proof_age in [None, Some(Duration::from_micros(NEVER - 1))] {
         let mark = Mark::default();
-        let message = Message::Heartbeat { ballot, sent, proof_age, chosen, mark };
+        let start = chosen;
+        let message = Message::Heartbeat { ballot, sent, proof_age, chosen, start, mark };
         let decoded = decode_message(&configuration(), NodeId(1), &encoded(&message));
         assert_eq!(decoded, Ok((NodeId(2), message)));
     }
@@ -243,6 +267,7 @@ fn the_longest_age_is_not_never() {
         sent,
         proof_age: Some(Duration::MAX),
         chosen,
+        start: chosen,
         mark: Mark::default(),
     };
     let decoded = decode_message(&configuration(), NodeId(1), &encoded(&endless));

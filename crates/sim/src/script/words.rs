@@ -191,6 +191,9 @@ impl Names {
             Event::Following { ballot: b } => format!("follows {}", ballot(b)),
             Event::Behind { truncated } => format!("lacks what was cut below slot {truncated}"),
             Event::NoRoom { ballot: b } => format!("has no room for a vote at {}", ballot(b)),
+            Event::Suspect { below: Slot::FIRST } => "has mended what it had lost".into(),
+            Event::Suspect { below: Slot::LIMIT } => "has lost votes, in any slot".into(),
+            Event::Suspect { below } => format!("has lost votes, below slot {below} alone"),
             Event::Restored { below } => format!("goes on from a snapshot below slot {below}"),
         };
         Some(said)
@@ -199,6 +202,11 @@ impl Names {
     fn page(&self, page: &Page) -> String {
         let votes: Vec<String> = page.votes.iter().map(|run| self.run(run)).collect();
         let votes = if votes.is_empty() { "no votes".into() } else { votes.join(", ") };
+        let votes = match page.suspect {
+            Slot::FIRST => votes,
+            Slot::LIMIT => format!("{votes}, others lost"),
+            suspect => format!("{votes}, others below slot {suspect} lost"),
+        };
         match page.next {
             None => votes,
             Some(next) => format!("{votes}, more from slot {next}"),

@@ -219,8 +219,8 @@ fn another_history_is_told_with_both_sides() {
     let mut follower = replica(1);
     learn(&mut follower, 0, 64);
     let with = |mark| match heartbeat(ballot(1, 2)) {
-        Message::Heartbeat { ballot, sent, proof_age, .. } => {
-            Message::Heartbeat { ballot, sent, proof_age, chosen: Slot(128), mark }
+        Message::Heartbeat { ballot, sent, proof_age, start, .. } => {
+            Message::Heartbeat { ballot, sent, proof_age, chosen: Slot(128), start, mark }
         }
         other => other,
     };
@@ -329,6 +329,7 @@ fn a_digest_of_what_is_not_chosen_is_nobodys() {
         sent: Instant(0),
         proof_age: None,
         chosen: Slot(64),
+        start: Slot(0),
         mark,
     };
     hear(&mut follower, 0, 2, said);
@@ -337,6 +338,7 @@ fn a_digest_of_what_is_not_chosen_is_nobodys() {
         sent: Instant(0),
         proof_age: None,
         chosen: Slot(64),
+        start: Slot(0),
         mark: Mark { below: Slot(64), digest: Digest([9; 16]) },
     };
     hear(&mut follower, 0, 2, next);
