@@ -67,6 +67,8 @@ fn small(seed: u64, broken: Option<Broken>) -> Options {
     faults.lasts_us = faults.lasts_us.min(LASTS_US_MAX);
     faults.pause_us_max = faults.pause_us_max.min(PAUSE_US_MAX);
     faults.misfortune_us_max = faults.misfortune_us_max.min(MISFORTUNE_US_MAX);
+    // The follower does not read what was lost and mended.
+    faults.rot_permille = 0;
     faults.weather.delay_us_max += DELAY_US;
     faults.weather.loss_permille += LOSS_PERMILLE;
     match broken {

@@ -3,7 +3,7 @@
 //! A checker that was never seen to fail is not known to work. Each of these breaks one rule that
 //! the driver or the network owes to the core (its contract is in that crate's first page).
 
-use paxos::{Ballot, Configuration, Message, NodeId, Page, Rng, Run, Value};
+use paxos::{Ballot, Configuration, Message, NodeId, Page, Rng, Run, Slot, Value};
 
 /// What is wrong with the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,11 +34,16 @@ pub enum Broken {
     OldConfirmation,
     /// An index is what the leader knows to be chosen, not what it has proposed.
     LowIndex,
+    /// Acceptors that have lost votes are quoted as if they had not.
+    TrustedSuspect,
+    /// Acceptors that have lost votes take them for lost at the beginning of their journal, so that
+    /// leaders settle the loss who counted some of those votes.
+    EarlyLoss,
 }
 
 impl Broken {
     /// Every broken world.
-    pub const ALL: [Broken; 13] = [
+    pub const ALL: [Broken; 15] = [
         Broken::SendsBeforeSync,
         Broken::SameIncarnation,
         Broken::Amnesia,
@@ -52,6 +57,8 @@ impl Broken {
         Broken::UnconfirmedIndex,
         Broken::OldConfirmation,
         Broken::LowIndex,
+        Broken::TrustedSuspect,
+        Broken::EarlyLoss,
     ];
 
     /// What becomes of a message on its way, and who seems to have sent copies of it.
@@ -74,6 +81,10 @@ impl Broken {
             }
             (Broken::HiddenVotes, Message::Promise { page, .. }) => {
                 *page = Page { votes: Vec::new(), next: None, ..page.clone() };
+                None
+            }
+            (Broken::TrustedSuspect, Message::Promise { page, .. }) => {
+                page.suspect = Slot::FIRST;
                 None
             }
             (Broken::LyingWatermark, Message::Heartbeat { chosen, ballot, .. })

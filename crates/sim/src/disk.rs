@@ -8,10 +8,12 @@
 //!   waiting --begin--> written into the journal --end--> acknowledged
 //! ```
 
+use std::ops::Range;
+
 use journal::{Disk, DiskError, Entry, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
 use journal::{FormatError, SECTOR_BYTES, SegmentNumber, Sequence};
 use node::Ledger;
-use node::recovery::Recovery;
+use node::recovery::{Recovery, RecoveryError};
 use paxos::acceptor::Acceptor;
 use paxos::wire::encode_record;
 use paxos::{Configuration, NodeId, Record, Rng};
@@ -94,12 +96,13 @@ impl Damage {
 /// What a new life finds on its disk.
 #[derive(Debug)]
 pub enum Found {
-    /// Every acknowledged record, and so many late ones at the end.
-    Whole { records: Vec<Record>, late: usize },
+    /// Every acknowledged record that can be read, and the late ones at their end. If some cannot
+    /// and that is news, Suspect is the last.
+    Whole { records: Vec<Record>, late: Vec<Record> },
     /// The journal refuses, so the acceptor must not start.
     Refused(OpenError),
-    /// It opens and shows that records are lost, so the acceptor must not start.
-    Holed {
+    /// It opens and lacks records, and no promise bounds them, so the acceptor must not start.
+    PromiseLost {
         /// The first of them, counted in frames.
         from: u64,
     },
@@ -143,48 +146,57 @@ impl Storage {
         let State::Closed(disk) = std::mem::replace(&mut self.state, closed) else {
             unreachable!("a life begins after the one before has ended");
         };
-        let (mut recovery, mut frames, mut hole) = (Recovery::default(), Vec::new(), None);
+        let (mut recovery, mut frames) = (Recovery::default(), Vec::new());
+        let mut holes: Vec<Range<u64>> = Vec::new();
         let options = Options { segment_bytes: SEGMENT_BYTES };
         let opened = Journal::open(disk, self.identity, options, |entry| match entry {
             Entry::Frame(sequence, frame) => {
                 frames.push(sequence.0);
                 recovery.frame(&self.configuration, frame);
             }
-            Entry::Hole { from, .. } => hole = hole.or(Some(from.0)),
+            Entry::Hole { from, to } => {
+                holes.push(from.0..to.0);
+                recovery.hole(from.0, to.0);
+            }
         });
         let (journal, _) = match opened {
             Ok(opened) => opened,
             Err(why) => return Found::Refused(why),
         };
-        if let Some(from) = hole {
-            return Found::Holed { from };
-        }
-        let Ok(records) = recovery.finish() else {
-            return Found::Other;
+        let records = match recovery.finish() {
+            Ok(records) => records,
+            Err(RecoveryError::PromiseLost { from, .. }) => return Found::PromiseLost { from },
+            Err(RecoveryError::Foreign { .. }) => return Found::Other,
         };
         let found: Vec<(u64, Record)> = frames.into_iter().zip(records.clone()).collect();
         // What was cut may be gone, and may still be there.
         let first = found.first().map_or(self.cut, |(frame, _)| (*frame).min(self.cut));
         self.acknowledged.retain(|(frame, _)| *frame >= first);
+        let all = self.acknowledged.len();
+        let is_lost = |frame| holes.iter().any(|hole| hole.contains(&frame));
+        self.acknowledged.retain(|(frame, _)| !is_lost(*frame));
+        let is_holed = self.acknowledged.len() < all;
         let kept = self.acknowledged.len();
         let mut known = self.acknowledged.iter().chain(&self.appended);
         if found.iter().any(|it| known.next() != Some(it)) {
             return Found::Other;
         }
-        if records.len() < kept {
-            let is_last = records.len() >= kept - self.last_batch;
+        if found.len() < kept {
+            let is_last = found.len() >= kept.saturating_sub(self.last_batch);
             return if is_last { Found::LastBatchGone } else { Found::TailGone };
         }
-        let late = records.len() - kept;
-        if late > 0 {
-            self.last_batch = late;
+        let late: Vec<Record> = found[kept..].iter().map(|(_, record)| record.clone()).collect();
+        if !late.is_empty() {
+            self.last_batch = late.len();
         }
         for (_, record) in &found[kept..] {
             self.folded.apply(record);
         }
-        if self.folded != folded(&records) {
+        let folds_to = folded(&found);
+        if !is_holed && self.folded != folds_to {
             return Found::Forgetful;
         }
+        self.folded = folds_to;
         self.ledger = Ledger::default();
         for (frame, record) in &found {
             self.ledger.note(*frame, record);
@@ -323,6 +335,47 @@ impl Storage {
         before
     }
 
+    /// Flips a bit in each of these acknowledged frames, counted from zero, between two lives.
+    /// Whether a promise follows them is for the next life to see.
+    pub fn rot(&mut self, range: Range<usize>) {
+        let State::Closed(disk) = &mut self.state else {
+            unreachable!("a disk rots between two lives");
+        };
+        let files = disk.list().expect("the power is back");
+        for (frame, record) in &self.acknowledged[range] {
+            // A frame's header holds its sequence, 16 bytes before the payload.
+            let mut sought = frame.to_le_bytes().to_vec();
+            sought.extend([0; 8]);
+            encode_record(&self.configuration, record, &mut sought);
+            for file in &files {
+                let mut bytes = vec![0; file.bytes];
+                disk.read_at(file.number, 0, &mut bytes).expect("the power is back");
+                for (offset, here) in bytes.windows(sought.len()).enumerate() {
+                    if here[..8] == sought[..8] && here[16..] == sought[16..] {
+                        disk.flip(file.number, offset + 16, 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same, with frames that are drawn such that a promise follows, and what vouches for them.
+    /// False if there are none.
+    pub fn rot_somewhere(&mut self, rng: &mut Rng) -> bool {
+        let bears_a_promise = |(_, record): &(u64, Record)| {
+            matches!(record, Record::Promised(_) | Record::Accepted(_))
+        };
+        let last = self.acknowledged.iter().rposition(bears_a_promise).unwrap_or(0);
+        let last = last.min(self.acknowledged.len().saturating_sub(self.last_batch));
+        if last == 0 {
+            return false;
+        }
+        let from = rng.index(last);
+        let to = from + 1 + rng.index(last - from);
+        self.rot(from..to);
+        true
+    }
+
     /// Takes damage back.
     pub fn restore(&mut self, disk: FaultyDisk) {
         self.state = State::Closed(disk);
@@ -352,9 +405,9 @@ impl Storage {
     }
 }
 
-fn folded(records: &[Record]) -> Acceptor {
+fn folded(records: &[(u64, Record)]) -> Acceptor {
     let mut acceptor = Acceptor::default();
-    for record in records {
+    for (_, record) in records {
         acceptor.apply(record);
     }
     acceptor

@@ -52,6 +52,9 @@ pub struct Faults {
     /// How many nodes find, when they start, that their newest snapshot is damaged, or that all are
     /// gone; never the last of its kind. As many snapshots find no room to be written.
     pub snapshot_loss_permille: u64,
+    /// How many revived acceptors find that a part in the middle of their journal is lost, and
+    /// votes with it.
+    pub rot_permille: u64,
     /// The network meanwhile.
     pub weather: Weather,
     /// The disks, always.
@@ -138,6 +141,7 @@ impl Faults {
         jump_us_max: 0,
         damage_permille: 0,
         snapshot_loss_permille: 0,
+        rot_permille: 0,
         weather: Weather::CALM,
         disk: DiskSpeed::STEADY,
     };
@@ -184,6 +188,7 @@ impl Faults {
             jump_us_max: 1_000 + up_to(2_000_000),
             damage_permille: 0,
             snapshot_loss_permille: up_to(200) * up_to(1),
+            rot_permille: 0,
         }
     }
 }

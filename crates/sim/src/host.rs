@@ -13,6 +13,7 @@ use paxos::{
     Config, Configuration, Envelope, Incarnation, Instant, NodeId, Record, Rng, Slot, Write,
 };
 
+use crate::broken::Broken;
 use crate::clock::Clock;
 use crate::disk::{Ending, Found, Storage};
 use crate::shelf::Shelf;
@@ -114,22 +115,26 @@ impl Host {
         self.waiting.len() + usize::from(self.batch.is_some())
     }
 
-    /// Begins a life with what the disk holds, if that can be relied on. `same_bits` breaks the
-    /// rule that every life draws its own.
+    /// Begins a life with what the disk holds, if that can be relied on. In a broken world a life
+    /// does not draw its own bits, or takes what was lost for lost at the beginning.
     ///
     /// Gives back the records that made it to the disk in the last life's last moment.
     pub fn start(
         &mut self,
         now: Instant,
-        same_bits: bool,
+        broken: Option<Broken>,
         rng: &mut Rng,
     ) -> Result<Vec<Record>, Found> {
-        let (records, late) = match self.storage.as_mut().map(Storage::open) {
-            None => (Vec::new(), 0),
+        let (mut records, late) = match self.storage.as_mut().map(Storage::open) {
+            None => (Vec::new(), Vec::new()),
             Some(Found::Whole { records, late }) => (records, late),
             Some(found) => return Err(found),
         };
         let (bits, seed) = (rng.draw(), rng.draw());
+        if broken == Some(Broken::EarlyLoss) && records.last() == Some(&Record::Suspect) {
+            records.rotate_right(1);
+        }
+        let same_bits = broken == Some(Broken::SameIncarnation);
         let (bits, seed) = if same_bits { (u64::from(self.id().0), 1) } else { (bits, seed) };
         self.life += 1;
         self.wake = None;
@@ -139,7 +144,6 @@ impl Host {
             self.durable.apply(record);
         }
         self.expected = self.durable.clone();
-        let late = records[records.len() - late..].to_vec();
         let config = Config { incarnation: Incarnation(bits), ..self.config.clone() };
         let local = self.clock.shows(now);
         let node = Node::recover(config, records, History::default(), local, seed);

@@ -133,7 +133,7 @@ impl Options {
         let limits = if rng.below(2) == 0 { Limits::default() } else { Options::tight() };
         let faults = Faults::drawn(&mut rng);
         let clients = 1 + rng.below(3).to_le_bytes()[0];
-        Options {
+        let mut options = Options {
             shape,
             announce,
             limits,
@@ -145,7 +145,10 @@ impl Options {
             retained_bytes: rng.index(2_000) * rng.index(2),
             spared: BTreeSet::new(),
             broken: None,
-        }
+        };
+        // Drawn last, so that the rest of a seed's world is as it was before disks rotted.
+        options.faults.rot_permille = rng.below(401) * rng.below(2);
+        options
     }
 
     /// Whether this is a world that can be walked over; says what is wrong if not.
@@ -170,6 +173,7 @@ impl Options {
             ("reads_permille", self.reads_permille),
             ("faults.damage_permille", self.faults.damage_permille),
             ("faults.snapshot_loss_permille", self.faults.snapshot_loss_permille),
+            ("faults.rot_permille", self.faults.rot_permille),
             ("faults.weather.late_permille", weather.late_permille),
             ("faults.weather.loss_permille", weather.loss_permille),
             ("faults.weather.repeat_permille", weather.repeat_permille),

@@ -505,8 +505,10 @@ impl World {
     fn is_short(&self) -> bool {
         let (mut phase1, mut phase2) = (Voters::<Phase1>::default(), Voters::<Phase2>::default());
         let lives = |id: &NodeId| !self.hosts[*id].is_out && !self.never_starting.contains(id);
+        for acceptor in self.clean() {
+            self.configuration.count(&mut phase1, acceptor);
+        }
         for acceptor in self.configuration.acceptors().iter().filter(|id| lives(id)) {
-            self.configuration.count(&mut phase1, *acceptor);
             self.configuration.count(&mut phase2, *acceptor);
         }
         let has_quorums =
@@ -514,8 +516,24 @@ impl World {
         !has_quorums || !self.configuration.leaders().any(|id| lives(&id))
     }
 
-    /// Whether it is over: every client answered, every learner with the same, whole history, which
-    /// each has shown to one more linearizable read.
+    /// Acceptors that live and have lost votes that they have not mended.
+    fn suspects(&self) -> Vec<NodeId> {
+        let acceptors = self.configuration.acceptors().iter().copied();
+        let is_suspect = |id: &NodeId| {
+            let acceptor = self.hosts[*id].node.as_ref().and_then(|node| node.replica().acceptor());
+            acceptor.is_some_and(|acceptor| acceptor.suspect() > Slot::FIRST)
+        };
+        acceptors.filter(is_suspect).collect()
+    }
+
+    /// Whether acceptors may stay in doubt: too few others are not, or the values that they miss
+    /// may be nowhere but in snapshots, which are too few for any vote to be cut.
+    fn may_stay_suspect(&self) -> bool {
+        self.is_short() || self.configuration.copies().is_none()
+    }
+
+    /// Whether it is over: no acceptor in doubt of its votes, every client answered, every learner
+    /// with the same, whole history, which each has shown to one more linearizable read.
     fn look(&mut self) -> Result<bool, Wrong> {
         let healed = self.healed.expect("the world looks once it is healed");
         let took_us = self.now.0 - healed.0;
@@ -524,7 +542,9 @@ impl World {
         let living = |id: &NodeId| self.hosts[*id].node.as_ref();
         let prefixes: Vec<Slot> =
             learners.iter().filter_map(living).map(|node| node.replica().chosen()).collect();
-        if self.workload.is_done() && prefixes.iter().all(|prefix| *prefix == chosen) {
+        let suspects = self.suspects();
+        let is_known = prefixes.iter().all(|prefix| *prefix == chosen);
+        if self.workload.is_done() && is_known && (suspects.is_empty() || self.may_stay_suspect()) {
             if self.last_reads.is_none() {
                 self.statistics.converged_us = took_us;
             }
@@ -555,9 +575,8 @@ impl World {
                 })
                 .collect();
             return Err(progress::late(format!(
-                "{took_us} us after the healing {} slots are chosen, {} values are open, \
-                 {:?} wait; {parts:?}",
-                chosen,
+                "{took_us} us after the healing {chosen} slots are chosen, {} values are open, \
+                 {:?} wait, {suspects:?} are suspect; {parts:?}",
                 open.len(),
                 self.last_reads
             )));

@@ -30,6 +30,10 @@ fn check(broken: Broken, seeds: u64) -> BTreeSet<&'static str> {
             let faults = options.faults;
             options.faults = Faults { isolate, pause_us_max, misfortune_us_max, ..faults };
         }
+        if [Broken::TrustedSuspect, Broken::EarlyLoss].contains(&broken) {
+            options.faults.rot_permille = 900;
+            options.faults.crash += 4;
+        }
         noticed.extend(walk(seed, &options).violation.map(|violation| violation.promise));
     }
     noticed
@@ -104,4 +108,14 @@ fn a_confirmation_from_before_the_read_is_noticed() {
 #[test]
 fn an_index_below_what_is_in_flight_is_noticed() {
     noticed(Broken::LowIndex, "linearizable");
+}
+
+#[test]
+fn lost_votes_that_are_taken_for_no_votes_are_noticed() {
+    noticed(Broken::TrustedSuspect, "agreement");
+}
+
+#[test]
+fn a_loss_that_is_settled_by_whom_it_may_have_counted_for_is_noticed() {
+    noticed(Broken::EarlyLoss, "wire");
 }

@@ -38,7 +38,9 @@ pub fn lost(node: NodeId, found: &Found) -> Wrong {
     let what = match found {
         Found::Whole { .. } => unreachable!("nothing is lost"),
         Found::Refused(error) => format!("cannot open its journal: {error}"),
-        Found::Holed { from } => format!("has lost records of its journal from frame {from} on"),
+        Found::PromiseLost { from } => {
+            format!("has lost what it promised, in its journal from frame {from} on")
+        }
         Found::TailGone => "has lost more than it acknowledged last".to_owned(),
         Found::LastBatchGone => "has lost the batch that it acknowledged last".to_owned(),
         Found::Forgetful => "has cut what still counts".to_owned(),

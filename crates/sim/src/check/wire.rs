@@ -2,7 +2,8 @@
 //!
 //! These monitors hear every message as it leaves, and know what is on the speaker's disk.
 //! - No Promise or Accepted at a ballot below one that the acceptor has spoken for.
-//! - A Promise or Votes shows every vote that the acceptor has announced.
+//! - A Promise or Votes shows every vote that the acceptor has announced; but not what it may have
+//!   lost with a part of its disk, if it says so, or if a later leader's start has settled it.
 //! - Promise, Accepted and Votes say only what is on disk.
 //! - Accepted only what was sent in an Accept; one value a ballot and slot.
 //! - No Confirmed at a ballot below one that the acceptor has spoken for.
@@ -21,6 +22,8 @@ pub struct Wire {
     acceptors: BTreeMap<NodeId, Said>,
     proposed: BTreeMap<(Ballot, Slot), Value>,
     owners: BTreeMap<Ballot, (NodeId, u32)>,
+    /// The highest ballot whose leader has said that it leads.
+    led: Ballot,
 }
 
 /// What one acceptor has said, in all its lives.
@@ -30,9 +33,18 @@ struct Said {
     spoken: Ballot,
     /// Per slot the highest ballot of an Accepted.
     announced: BTreeMap<Slot, Ballot>,
+    /// The highest ballot of a vote that may be lost, until that is settled, and below which slot
+    /// it was in doubt when last looked at.
+    lost: Option<(Ballot, Slot)>,
 }
 
 impl Wire {
+    /// An acceptor has lost a part of its disk.
+    pub fn loses_votes(&mut self, acceptor: NodeId) {
+        let said = self.acceptors.entry(acceptor).or_default();
+        said.lost = Some((said.spoken, Slot::LIMIT));
+    }
+
     /// A node in its `life` says something; `durable` is what its disk folds to.
     pub fn leaves(
         &mut self,
@@ -42,6 +54,10 @@ impl Wire {
         durable: &Acceptor,
     ) -> Checked {
         let said = self.acceptors.entry(from).or_default();
+        said.settles(from, durable.suspect(), self.led)?;
+        if let Message::Heartbeat { ballot, .. } = message {
+            self.led = self.led.max(*ballot);
+        }
         match message {
             Message::Prepare { ballot, .. }
             | Message::Heartbeat { ballot, .. }
@@ -131,13 +147,31 @@ impl Said {
         Ok(())
     }
 
+    /// Below `suspect` votes may be missing. At and above, what was lost is settled, if a leader
+    /// above all of it has led: no word for it binds any more.
+    fn settles(&mut self, from: NodeId, suspect: Slot, led: Ballot) -> Checked {
+        let Some((bound, below)) = self.lost.filter(|(_, below)| suspect < *below) else {
+            return Ok(());
+        };
+        if led <= bound {
+            return wrong(format!("{from} settles votes lost at {bound}, and {led} led last"));
+        }
+        self.lost = (suspect > Slot::FIRST).then_some((bound, suspect));
+        if below == Slot::LIMIT {
+            // Whole again, it shows what is below anew.
+            self.announced.retain(|slot, ballot| *slot < suspect || *ballot > bound);
+        }
+        Ok(())
+    }
+
     fn shows(&self, from: NodeId, page: &Page) -> Checked {
         let end = page.next.unwrap_or(Slot::LIMIT);
         let mut shown = Runs::default();
         for run in &page.votes {
             shown.merge(run);
         }
-        for (slot, ballot) in self.announced.range(page.from.max(page.truncated)..end) {
+        let first = page.from.max(page.truncated).max(page.suspect);
+        for (slot, ballot) in self.announced.range(first..end.max(first)) {
             let vote = shown.get(*slot).map(|(vote, _)| vote);
             if vote < Some(*ballot) {
                 return wrong(format!("{from} hides its vote in slot {slot} at {ballot}"));

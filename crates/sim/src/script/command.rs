@@ -20,6 +20,7 @@
 //!   crash A1 | crash A1 keeping its write | restart A1 | restart L1 with lower bits
 //!   stall A1 | resume A1 | break A1         nothing gets durable; the next sync fails
 //!   damage A1 lost | swapped | rot 2        the disk of a node that is down; 2 counts its writes
+//!   damage A1 hole 2 | damage A1 hole 2 4   one bit of each of these writes is another
 //!   show | show histories | show sessions | show network
 //!   quiet COMMAND                  without output; the watchers look on all the same
 //! ```
@@ -160,6 +161,12 @@ impl Command {
             ["damage", name, "swapped"] => Command::Damage(node(name)?, Harm::Swapped),
             ["damage", name, "rot", write] => {
                 Command::Damage(node(name)?, Harm::Rot(number(write)?))
+            }
+            ["damage", name, "hole", first] => {
+                Command::Damage(node(name)?, Harm::Hole(number(first)?, number(first)?))
+            }
+            ["damage", name, "hole", first, last] => {
+                Command::Damage(node(name)?, Harm::Hole(number(first)?, number(last)?))
             }
             ["show"] => Command::Show,
             ["show", "histories"] => Command::ShowHistories,

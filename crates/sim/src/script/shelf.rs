@@ -49,6 +49,7 @@ pub fn scenarios() -> &'static [Scenario] {
         "learner-without-leader",
         "lost-messages",
         "lost-reply",
+        "lost-votes",
         "no-op",
         "one-node",
         "one-value",

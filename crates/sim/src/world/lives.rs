@@ -2,7 +2,7 @@
 
 use journal::{Fault, FaultyDisk, OpenError};
 use node::{Effects, History};
-use paxos::{NodeId, Record};
+use paxos::{NodeId, Phase1, Record, Slot, Voters};
 
 use super::{Happening, Mend, THOROUGH_ONE_IN, World};
 use crate::broken::Broken;
@@ -48,8 +48,39 @@ impl World {
             if self.healed.is_none() && self.luck.nodes.below(1000) < permille {
                 return self.revive_damaged(id);
             }
+            self.rot(id);
         }
         self.start(id)
+    }
+
+    /// A part of the disk in the middle of the journal cannot be read any more: now and then, if
+    /// the other acceptors can elect a leader without this one.
+    fn rot(&mut self, id: NodeId) {
+        let permille = self.options.faults.rot_permille;
+        if permille == 0 || self.healed.is_some() || self.luck.nodes.below(1000) >= permille {
+            return;
+        }
+        let mut clean = self.clean();
+        clean.retain(|other| *other != id);
+        let mut voters = Voters::<Phase1>::default();
+        for other in clean {
+            self.configuration.count(&mut voters, other);
+        }
+        let storage = self.hosts[id].storage.as_mut().expect("only disks rot");
+        if self.configuration.is_quorum(voters) && storage.rot_somewhere(&mut self.luck.nodes) {
+            self.tell(format!("{id} has lost a part of its disk"));
+        }
+    }
+
+    /// The acceptors that may live and have lost no vote.
+    pub fn clean(&self) -> Vec<NodeId> {
+        let acceptors = self.configuration.acceptors().iter().copied();
+        let is_clean = |id: &NodeId| {
+            let host = &self.hosts[*id];
+            let may_live = !host.is_out && !self.never_starting.contains(id);
+            may_live && host.durable().suspect() == Slot::FIRST
+        };
+        acceptors.filter(is_clean).collect()
     }
 
     fn revive_damaged(&mut self, id: NodeId) -> Checked {
@@ -60,7 +91,7 @@ impl World {
         let host = &mut self.hosts[id];
         let storage = host.storage.as_mut().expect("only disks are damaged");
         let before = storage.damage(damage, &mut self.luck.nodes);
-        let found = host.start(self.now, false, &mut self.luck.nodes);
+        let found = host.start(self.now, None, &mut self.luck.nodes);
         match (damage, found) {
             (damage, Ok(late)) if damage.may_be_harmless() => self.started(id, &late),
             (damage, Err(Found::LastBatchGone)) if damage.may_be_harmless() => {
@@ -71,14 +102,14 @@ impl World {
                 Damage::Rot | Damage::Stale | Damage::Misdirected,
                 Err(
                     Found::Refused(OpenError::Damaged { .. } | OpenError::Version { .. })
-                    | Found::Holed { .. },
+                    | Found::PromiseLost { .. },
                 ),
             )
             | (
                 Damage::FileLost,
                 Err(
                     Found::Refused(OpenError::Empty | OpenError::Damaged { .. })
-                    | Found::Holed { .. },
+                    | Found::PromiseLost { .. },
                 ),
             )
             | (Damage::Swapped, Err(Found::Refused(OpenError::Foreign { .. })))
@@ -105,9 +136,9 @@ impl World {
         if self.never_starting.contains(&id) {
             return Ok(());
         }
-        let same_bits = self.options.broken == Some(Broken::SameIncarnation);
+        let broken = self.options.broken;
         let host = &mut self.hosts[id];
-        match host.start(self.now, same_bits, &mut self.luck.nodes) {
+        match host.start(self.now, broken, &mut self.luck.nodes) {
             Ok(late) => self.started(id, &late),
             Err(found) => Err(durability::lost(id, &found)),
         }
@@ -115,6 +146,9 @@ impl World {
 
     fn started(&mut self, id: NodeId, late: &[Record]) -> Checked {
         let host = &self.hosts[id];
+        if !host.durable().mark().is_empty() {
+            self.checks.wire.loses_votes(id);
+        }
         let life = host.life;
         let memory = host.node.as_ref().and_then(|node| node.replica().acceptor());
         durability::fold(id, host.expected(), memory, true)?;

@@ -84,6 +84,8 @@ impl World {
                 });
             }
         }
+        // Perhaps that votes were lost: a life's first step says so.
+        self.write(id, &mut effects)?;
         self.effects = effects;
         self.learned(id)?;
         let is_durable = self.hosts[id].shelf.is_durable;

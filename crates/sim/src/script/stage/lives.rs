@@ -21,6 +21,8 @@ pub enum Harm {
     Swapped,
     /// One bit of this write, counted from 1, is another. A batch of this size fills a sector.
     Rot(usize),
+    /// These writes, counted from 1, cannot be read: what was lost is known, and nothing else.
+    Hole(usize, usize),
 }
 
 impl Stage {
@@ -78,7 +80,7 @@ impl Stage {
         let records = match host.storage.as_mut().map(crate::disk::Storage::open) {
             None => Vec::new(),
             Some(Found::Whole { records, .. }) => records,
-            Some(found @ (Found::Refused(_) | Found::Holed { .. })) => {
+            Some(found @ (Found::Refused(_) | Found::PromiseLost { .. })) => {
                 host.is_out = true;
                 let why = refusal(&found);
                 let what = format!(": does not start on its disk, for {why}");
@@ -126,6 +128,10 @@ impl Stage {
         };
         match harm {
             Harm::Lost => drop(storage.damage(Damage::Lost, rng)),
+            Harm::Hole(first, last) if first > 0 && last <= storage.acknowledged() => {
+                storage.rot(first - 1..last);
+            }
+            Harm::Hole(..) => return Err(Trouble::Script("there are no such writes".into())),
             Harm::Swapped => drop(storage.damage(Damage::Swapped, rng)),
             Harm::Rot(write) => {
                 let mut disk = storage.damage(Damage::Lost, rng);
@@ -185,7 +191,9 @@ impl Stage {
 fn refusal(found: &Found) -> String {
     let damaged = |frame| format!("frame {frame} was durable and is damaged");
     match found {
-        Found::Holed { from } => damaged(*from),
+        Found::PromiseLost { from } => {
+            format!("frame {from} is damaged and may have been a promise")
+        }
         Found::Refused(OpenError::Empty) => "it is empty".into(),
         Found::Refused(OpenError::Foreign { .. }) => "it is another one's".into(),
         Found::Refused(OpenError::Damaged { sequence, .. }) => damaged(sequence.0),
