@@ -32,6 +32,10 @@ EXAMPLES = {
     "noop_in_a_hole": ELECT + "propose accept " + ELECT + "propose_noop accept accept count",
     "three_grounds_for_belief": ELECT
     + "propose_start accept accept count settle announce apply_watermark learn",
+    "lost_votes_are_mended": ELECT
+    + "propose_start accept accept count lose "
+    + ELECT
+    + "settle propose_start accept accept count settle announce narrow mend trust",
     "overtaken_leader_gives_up": ELECT + ELECT + "propose_start accept accept count give_up",
 }
 

@@ -138,13 +138,59 @@ def a_promise_is_kept(w, s):
 
 @conjunct
 def the_highest_vote_is_remembered(w, s):
-    """Per slot, an acceptor's memory holds no vote lower than one that it has cast."""
+    """Per slot, an acceptor's memory holds no vote lower than one that it has cast, unless that was
+    lost and is suspect, or does not matter any more."""
     return w.all(
         (ACCEPTOR, BALLOT, BALLOT, SLOT, VALUE),
         lambda a, low, b, i, v: Implies(
-            And(s.voted(a, b, i, v), w.ballot_lt(low, b)), s.above(a, i, low)
+            And(s.voted(a, b, i, v), w.ballot_lt(low, b)),
+            Or(s.above(a, i, low), And(s.suspect(a, i), s.risky(a, b)), s.closed(b, i)),
         ),
     )
+
+
+@conjunct
+def what_is_lost_is_below_the_promise(w, s):
+    """Where a vote may be lost, so may every lower one, and only up to the promise."""
+    return w.all(
+        (ACCEPTOR, BALLOT, BALLOT),
+        lambda a, low, b: Implies(
+            And(s.risky(a, b), w.ballot_lt(low, b)), And(s.risky(a, low), s.left(a, low))
+        ),
+    )
+
+
+@conjunct
+def nothing_is_chosen_where_a_later_leader_started(w, s):
+    """At a closed ballot and slot no value can get a quorum any more, whatever is forgotten: of every
+    phase-2 quorum a member has promised more than that ballot, and did not vote for it."""
+    return w.all(
+        (BALLOT, SLOT, VALUE, QUORUM2),
+        lambda b, i, v, q: Implies(
+            s.closed(b, i),
+            w.some(
+                (ACCEPTOR,),
+                lambda a: And(w.in_quorum2(a, q), s.left(a, b), Not(s.voted(a, b, i, v))),
+            ),
+        ),
+    )
+
+
+@conjunct
+def a_start_closes_what_is_above(w, s):
+    """From a leader's start on, every lower ballot is closed."""
+    return w.all(
+        (BALLOT, BALLOT, SLOT, SLOT),
+        lambda low, b, start, i: Implies(
+            And(s.start(b, start), w.ballot_lt(low, b), w.slot_le(start, i)), s.closed(low, i)
+        ),
+    )
+
+
+@conjunct
+def only_leaders_announce(w, s):
+    """What is announced is announced at an elected ballot."""
+    return w.all((BALLOT, SLOT), lambda b, i: Implies(s.announced(b, i), s.elected(b)))
 
 
 @conjunct
@@ -176,12 +222,12 @@ def reports_are_votes(w, s):
 @conjunct
 def what_is_not_reported_is_not_cast(w, s):
     """Where a Promise shows no vote above a ballot, there is none below the promise, and there
-    never will be."""
+    never will be, except where it does not matter."""
     return w.all(
         (ACCEPTOR, BALLOT, SLOT, BALLOT, BALLOT, VALUE),
         lambda a, b, i, shown, c, v: Implies(
             And(s.nothing_above(a, b, i, shown), s.voted(a, c, i, v)),
-            Or(w.ballot_le(c, shown), w.ballot_le(b, c)),
+            Or(w.ballot_le(c, shown), w.ballot_le(b, c), s.closed(c, i)),
         ),
     )
 

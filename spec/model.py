@@ -34,6 +34,14 @@ RELATIONS = {
     "voted": (ACCEPTOR, BALLOT, SLOT, VALUE),
     # The acceptor's vote in the slot is at a ballot above this one.
     "above": (ACCEPTOR, SLOT, BALLOT),
+    # ---- doubt.rs ----
+    # A vote of the acceptor in the slot may be missing from its memory.
+    "suspect": (ACCEPTOR, SLOT),
+    # A vote of the acceptor at the ballot may have been lost, now or earlier.
+    "risky": (ACCEPTOR, BALLOT),
+    # The slot is at or above the start of a leader of a higher ballot: at this one, nothing that is
+    # not chosen in the slot will ever be. It says nothing that the rest does not.
+    "closed": (BALLOT, SLOT),
     # ---- messages ----
     # Prepare was sent.
     "prepared": (BALLOT,),
@@ -41,7 +49,7 @@ RELATIONS = {
     "promised": (ACCEPTOR, BALLOT),
     # ... report a vote for the value in the slot, cast at the second ballot, ...
     "reports": (ACCEPTOR, BALLOT, SLOT, BALLOT, VALUE),
-    # ... and no vote in the slot above the second ballot.
+    # ... and no vote in the slot above the second ballot, which the acceptor can know.
     "nothing_above": (ACCEPTOR, BALLOT, SLOT, BALLOT),
     # Accept was sent.
     "proposed": (BALLOT, SLOT, VALUE),
@@ -171,7 +179,8 @@ def promise(w, s, a: ACCEPTOR, b: BALLOT):
                 And(x == a, c == b, s.voted(a, vb, i, v), Not(s.above(a, i, vb))),
             ),
             "nothing_above": lambda x, c, i, vb: Or(
-                s.nothing_above(x, c, i, vb), And(x == a, c == b, Not(s.above(a, i, vb)))
+                s.nothing_above(x, c, i, vb),
+                And(x == a, c == b, Not(s.above(a, i, vb)), Not(s.suspect(a, i))),
             ),
         },
     )
@@ -213,6 +222,9 @@ def lead(w, s, n: NODE, b: BALLOT, q: QUORUM1, start: SLOT):
             "elected": add(s.elected, b),
             "elected_by": add(s.elected_by, b, q),
             "start": add(s.start, b, start),
+            "closed": lambda c, i: Or(
+                s.closed(c, i), And(w.ballot_lt(c, b), w.slot_le(start, i))
+            ),
         },
     )
 
@@ -324,6 +336,87 @@ def accept(w, s, a: ACCEPTOR, b: BALLOT, i: SLOT, v: VALUE):
     )
 
 
+# ---- an acceptor that has lost votes ----
+
+
+def lose(w, s, a: ACCEPTOR, i: SLOT, low: BALLOT, promised: BALLOT):
+    """A part of the disk is lost, and with it the acceptor's votes in a slot above a ballot; once
+    for each slot. It knows its promise, and that it has lost something, but not what.
+    """
+    return Step(
+        when={
+            "it has promised just that": And(
+                Not(s.left(a, promised)),
+                w.all((BALLOT,), lambda c: Or(Not(w.ballot_lt(c, promised)), s.left(a, c))),
+            ),
+        },
+        then={
+            "above": lambda x, j, c: And(
+                s.above(x, j, c), Or(Not(x == a), Not(j == i), w.ballot_lt(c, low))
+            ),
+            "suspect": lambda x, j: Or(s.suspect(x, j), x == a),
+            "risky": lambda x, c: Or(s.risky(x, c), And(x == a, w.ballot_le(c, promised))),
+        },
+    )
+
+
+def narrow(w, s, a: ACCEPTOR, b: BALLOT, start: SLOT):
+    """`Doubt::settles`: what was lost above a later leader's start does not matter."""
+    return Step(
+        when={
+            "the leader says that its start is chosen": And(
+                s.start(b, start), s.announced(b, start)
+            ),
+            "no vote at its ballot may be lost": Not(s.risky(a, b)),
+        },
+        then={
+            "suspect": lambda x, j: And(
+                s.suspect(x, j), Or(Not(x == a), w.slot_le(j, start))
+            )
+        },
+    )
+
+
+def mend(w, s, n: NODE, a: ACCEPTOR, b: BALLOT, i: SLOT, v: VALUE):
+    """`Replica::mend`: a decided value is kept as a vote, as if the leader had proposed it.
+
+    Where the leader did propose, this is `accept`. Whoever is shown the vote may count it.
+    """
+    return Step(
+        when={
+            "a learner says what was decided": s.believes(n, i, v),
+            "the leader says that something was": s.announced(b, i),
+            "the leader has not proposed there": Not(s.used(b, i)),
+            "nothing higher is promised": Not(s.left(a, b)),
+        },
+        then={
+            "left": lambda x, c: Or(s.left(x, c), And(x == a, w.ballot_lt(c, b))),
+            "voted": add(s.voted, a, b, i, v),
+            "above": lambda x, j, c: Or(
+                s.above(x, j, c), And(x == a, j == i, w.ballot_lt(c, b))
+            ),
+            "accepted": add(s.accepted, a, b, i),
+            "proposed": add(s.proposed, b, i, v),
+            "used": add(s.used, b, i),
+        },
+    )
+
+
+def trust(w, s, a: ACCEPTOR, i: SLOT, b: BALLOT):
+    """`Acceptor::gap`: it holds a vote in the slot that is later than all that was lost. The code
+    says so of all slots at once.
+    """
+    return Step(
+        when={
+            "it remembers a vote as high as that": w.all(
+                (BALLOT,), lambda c: Or(Not(w.ballot_lt(c, b)), s.above(a, i, c))
+            ),
+            "no vote at that ballot may be lost": Not(s.risky(a, b)),
+        },
+        then={"suspect": lambda x, j: And(s.suspect(x, j), Or(Not(x == a), Not(j == i)))},
+    )
+
+
 # ---- a leader and what it has learned ----
 
 
@@ -428,6 +521,10 @@ ACTIONS = {
         propose_start,
         propose,
         accept,
+        lose,
+        narrow,
+        mend,
+        trust,
         settle,
         give_up,
         announce,

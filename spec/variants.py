@@ -109,6 +109,49 @@ def promise_reported_as_vote(w, s, p, step):
     )
 
 
+# ---- an acceptor that has lost votes ----
+
+
+@breaks("promise", ELECT + "propose accept accept lose " + ELECT + "propose accept accept")
+def suspect_counted(w, s, p, step):
+    """An acceptor that may have lost its vote reports that it has none."""
+    step.then["nothing_above"] = lambda x, c, i, vb: Or(
+        s.nothing_above(x, c, i, vb),
+        And(x == p["a"], c == p["b"], Not(s.above(p["a"], i, vb))),
+    )
+
+
+STARTED = ELECT + "propose_start accept accept count settle announce "
+
+
+@breaks(
+    "narrow",
+    STARTED + "propose accept accept lose narrow " + ELECT + "propose_start accept accept",
+)
+def settled_by_whom_it_voted_for(w, s, p, step):
+    """A leader settles what was lost who may have counted some of it."""
+    del step.when["no vote at its ballot may be lost"]
+
+
+@breaks(
+    "mend",
+    ELECT + "propose_start accept accept count " + ELECT + "settle announce mend "
+    + ELECT + "propose_adopted accept accept",
+)
+def undecided_value_mended(w, s, p, step):
+    """An acceptor keeps as a vote what was not decided."""
+    del step.when["a learner says what was decided"]
+
+
+@breaks(
+    "trust",
+    ELECT + "propose accept accept lose trust trust " + ELECT + "propose_noop accept accept",
+)
+def old_vote_trusted(w, s, p, step):
+    """An acceptor trusts its memory where a later vote may be lost."""
+    del step.when["no vote at that ballot may be lost"]
+
+
 # ---- leaders ----
 
 
