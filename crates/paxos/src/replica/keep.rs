@@ -47,6 +47,9 @@ impl Replica {
         };
         let retained = self.config.limits.retained_bytes_max;
         let first = self.acceptor.votes().tail(covered, retained);
+        // Where a vote is missing that a snapshot covers, learners may no longer know the value.
+        let is_gap = |gap: (Slot, Slot)| gap.0 < covered;
+        let first = if self.acceptor.gap(first).is_some_and(is_gap) { covered } else { first };
         if first > self.acceptor.truncated() {
             self.keep(Record::Truncated(first), effects);
             // Said again, so that the journal may cut all that is older.

@@ -16,7 +16,7 @@ use crate::value::Value;
 fn recovered(node: u32, records: &[Record]) -> Replica {
     let member = |id: u32| {
         let roles = Roles { leader: id <= 2, acceptor: (3..=5).contains(&id), learner: id == 6 };
-        (NodeId(id), Member { roles, disk: roles.acceptor.then(DiskId::default) })
+        (NodeId(id), Member { roles, disk: (id != 6).then(DiskId::default) })
     };
     let members = (1..=6).map(member).collect();
     let config = Config {
@@ -259,4 +259,22 @@ fn a_leader_moves_above_the_ballot_at_which_votes_were_lost_if_it_can() {
         }
         assert_eq!(leader.ballot() > Some(own), clean == 2, "{clean}");
     }
+}
+
+#[test]
+fn what_snapshots_cover_is_missed_no_longer() {
+    let mut replica = suspect();
+    hear(&mut replica, 0, 2, heartbeat(ballot(4, 2), 9, 10));
+    let mut kept = |below: u64| {
+        let message = || Message::Kept { below: Slot(below) };
+        let once = hear(&mut replica, 1, 1, message()).write.records;
+        assert_eq!(once, [], "one disk is too few");
+        hear(&mut replica, 1, 2, message()).write.records
+    };
+    // No learner need know a value below any more: what is kept for those a little behind is cut.
+    let promised = Record::Promised(ballot(3, 1));
+    assert_eq!(kept(7), [Record::Truncated(Slot(7)), promised.clone()]);
+    // Nothing is left in doubt, and the journal may be cut.
+    let whole = Record::Settled(Slot::FIRST);
+    assert_eq!(kept(10), [Record::Truncated(Slot(10)), promised, whole]);
 }
