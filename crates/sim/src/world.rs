@@ -526,8 +526,7 @@ impl World {
         acceptors.filter(is_suspect).collect()
     }
 
-    /// Whether acceptors may stay in doubt: too few others are not, or the values that they miss
-    /// may be nowhere but in snapshots, which are too few for any vote to be cut.
+    /// Too few are in no doubt, or what others miss is in snapshots too few for any vote to be cut.
     fn may_stay_suspect(&self) -> bool {
         self.is_short() || self.configuration.copies().is_none()
     }
@@ -540,11 +539,10 @@ impl World {
         let chosen = Slot(self.checks.agreement.slots());
         let learners: Vec<NodeId> = self.configuration.learners().collect();
         let living = |id: &NodeId| self.hosts[*id].node.as_ref();
-        let prefixes: Vec<Slot> =
-            learners.iter().filter_map(living).map(|node| node.replica().chosen()).collect();
         let suspects = self.suspects();
-        let is_known = prefixes.iter().all(|prefix| *prefix == chosen);
-        if self.workload.is_done() && is_known && (suspects.is_empty() || self.may_stay_suspect()) {
+        let mut prefixes = learners.iter().filter_map(living).map(|node| node.replica().chosen());
+        let is_over = self.workload.is_done() && prefixes.all(|prefix| prefix == chosen);
+        if is_over && (suspects.is_empty() || self.may_stay_suspect()) {
             if self.last_reads.is_none() {
                 self.statistics.converged_us = took_us;
             }
