@@ -224,7 +224,7 @@ fn a_learner_tells_an_acceptor_what_was_decided_and_no_votes() {
 fn a_leader_moves_above_the_ballot_at_which_votes_were_lost_if_it_can() {
     for clean in [2, 1] {
         let mut leader = recovered(1, &[]);
-        let mut now = leader.deadline().expect("it looks around");
+        let mut now = leader.election.deadline();
         leader.step(now, Input::Tick, &mut Effects::default());
         for from in [3, 4] {
             let (promised, progress_age) = (Ballot::NONE, None);
