@@ -91,8 +91,9 @@ pub struct Limits {
     /// that who is a little behind needs no snapshot.
     pub retained_bytes_max: usize,
     /// Bytes of votes that an acceptor keeps, what they take beside their values included. Above,
-    /// it does not vote until it may cut some. Several times what is applied from one snapshot to the
-    /// next. Of no effect where fewer than two learners have a disk: there nothing is ever cut.
+    /// it does not vote until it may cut some. Several times what is applied from one snapshot to
+    /// the next. Of no effect where fewer than two learners have a disk: there nothing is ever
+    /// cut.
     pub votes_bytes_max: usize,
     /// The largest snapshot that is fetched, in bytes: it is put together in memory.
     pub snapshot_bytes_max: u64,

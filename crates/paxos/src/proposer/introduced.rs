@@ -1,5 +1,5 @@
-//! What becomes of clients' values that this leader was the first to propose, when it leads no more:
-//! kept until their fate is known, queued again where they were not chosen, or handed back.
+//! What becomes of clients' values that this leader was the first to propose, when it leads no
+//! more: kept until their fate is known, queued again where they were not chosen, or handed back.
 
 use alloc::vec::Vec;
 use core::mem;
