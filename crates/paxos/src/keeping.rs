@@ -99,6 +99,11 @@ impl Reports {
         self.covered = covered;
         Some(covered)
     }
+
+    /// Below which slot enough keepers have had everything.
+    pub fn covered(&self) -> Slot {
+        self.covered
+    }
 }
 
 #[cfg(test)]

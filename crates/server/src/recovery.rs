@@ -36,6 +36,8 @@ pub struct Found {
     pub records: usize,
     /// One past the last slot of the snapshot that the node would go on from.
     pub snapshot: Slot,
+    /// Whether votes are missing: it would start, and say so.
+    pub is_suspect: bool,
 }
 
 /// Recovers a node and lets go of it: nothing is heard, sent or promised.
@@ -43,7 +45,9 @@ pub fn rehearse(config: &Config, options: &Options) -> Result<Found, StartError>
     let configuration = configuration(config)?;
     let mut records = 0;
     let recovered = recover(config, &configuration, options, Instant::now(), &mut records)?;
-    Ok(Found { records, snapshot: recovered.snapshot })
+    let acceptor = recovered.node.replica().acceptor();
+    let is_suspect = acceptor.is_some_and(|it| it.suspect() > Slot::FIRST);
+    Ok(Found { records, snapshot: recovered.snapshot, is_suspect })
 }
 
 /// Recovers a node whose time is counted from `origin`. Counts its `records`.

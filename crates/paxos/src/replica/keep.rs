@@ -42,7 +42,10 @@ impl Replica {
     /// A keeper says how far its snapshot reaches. Votes that enough of them cover are cut, but for
     /// the last few, so that who is a little behind needs no snapshot.
     pub(super) fn on_kept(&mut self, from: NodeId, below: Slot, effects: &mut Effects) {
-        let Some(covered) = self.reports.heard(&self.config.configuration, from, below) else {
+        let news = self.reports.heard(&self.config.configuration, from, below);
+        // What it lacks an acceptor may know only after the last news.
+        let again = (self.acceptor.suspect() > Slot::FIRST).then(|| self.reports.covered());
+        let Some(covered) = news.or(again) else {
             return;
         };
         let retained = self.config.limits.retained_bytes_max;

@@ -25,6 +25,8 @@ pub enum Outcome {
     OlderSnapshot,
     /// Records of the last batch are taken for a torn write. No later one vouches for it.
     TornTail,
+    /// Votes are missing, and it says so: it is not counted in phase 1 until it has mended.
+    Suspect,
     /// Refused, with a reason.
     Refused,
     /// Records are missing that are not the last ones, or there are more than were written.
@@ -143,7 +145,8 @@ impl Made {
             Err(_) => Outcome::Panicked,
             Ok(Err(why)) => return (Outcome::Refused, why),
             Ok(Ok(found)) if found == self.found => Outcome::Same,
-            Ok(Ok(Found { records, snapshot })) => {
+            Ok(Ok(Found { is_suspect: true, .. })) => Outcome::Suspect,
+            Ok(Ok(Found { records, snapshot, .. })) => {
                 let is_older = snapshot < self.found.snapshot;
                 match (records.cmp(&self.found.records), is_older) {
                     (std::cmp::Ordering::Equal, true) => Outcome::OlderSnapshot,

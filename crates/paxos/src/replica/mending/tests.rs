@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::acceptor::Acceptor;
 use crate::ballot::Incarnation;
 use crate::config::{Announce, Config, Limits, Timing};
 use crate::digest::Mark;
@@ -277,4 +278,26 @@ fn what_snapshots_cover_is_missed_no_longer() {
     // Nothing is left in doubt, and the journal may be cut.
     let whole = Record::Settled(Slot::FIRST);
     assert_eq!(kept(10), [Record::Truncated(Slot(10)), promised, whole]);
+}
+
+#[test]
+fn what_snapshots_covered_before_is_missed_no_longer_either() {
+    // Keepers said so before a leader told what is missing, and have nothing new to say since.
+    let mut replica = suspect();
+    for from in [1, 2, 1, 2] {
+        let effects = hear(&mut replica, 0, from, Message::Kept { below: Slot(10) });
+        let settled = |record: &Record| matches!(record, Record::Settled(_));
+        assert!(!effects.write.records.iter().any(settled));
+    }
+    hear(&mut replica, 1, 2, heartbeat(ballot(4, 2), 19, 20));
+    hear(&mut replica, 1, 1, Message::Kept { below: Slot(20) });
+    hear(&mut replica, 1, 2, Message::Kept { below: Slot(20) });
+    assert_eq!(replica.acceptor().map(Acceptor::suspect), Some(Slot::FIRST));
+    let mut late = suspect();
+    for from in [1, 2] {
+        hear(&mut late, 0, from, Message::Kept { below: Slot(20) });
+    }
+    hear(&mut late, 1, 2, heartbeat(ballot(4, 2), 19, 20));
+    hear(&mut late, 2, 1, Message::Kept { below: Slot(20) });
+    assert_eq!(late.acceptor().map(Acceptor::suspect), Some(Slot::FIRST));
 }
