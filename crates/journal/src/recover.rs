@@ -293,6 +293,10 @@ pub(crate) fn survey<D: Disk>(
     let live = read(disk, &identity, live, None, &mut walk)?;
     walk.finish()?;
     let last = *live.last().expect("one of them was known to start somewhere");
+    // A last segment that has lost its header, and nothing else to show, may have held anything.
+    if !has_header && walk.frames == 0 {
+        return Err(damaged(last.number, walk.next, Damage::Header));
+    }
     let mut number = last.number;
     for file in &*blank {
         number = number.plus(1);
