@@ -192,7 +192,8 @@ impl<'v> Walk<'v> {
         assert!(sequence == self.next || self.gap.is_some());
         match kind {
             Kind::Payload => {
-                if let Some((from, _)) = self.gap.take() {
+                // What was thought to be lost may turn up in a later segment.
+                if let Some((from, _)) = self.gap.take().filter(|(from, _)| *from < sequence) {
                     self.missing += sequence.0 - from.0;
                     (self.visit)(Entry::Hole { from, to: sequence });
                 }
