@@ -61,6 +61,8 @@ fn named(name: &str) -> Option<Broken> {
 /// A draw from everything that there is, made small.
 fn small(seed: u64, broken: Option<Broken>) -> Options {
     let mut options = Options { broken, ..Options::drawn(seed) };
+    // The model knows nothing of cuts and snapshots.
+    options.snapshot_every_bytes = 0;
     options.clients = options.clients.min(2);
     options.requests = options.requests.min(REQUESTS_MAX / u64::from(options.clients));
     let faults = &mut options.faults;
