@@ -3,6 +3,8 @@
 //! ```text
 //!   cluster 2 leaders 3 acceptors 1 learners 3 nodes    who takes part; `nodes` lead and remember
 //!       quorums 2 2 | announce leader    sizes of both phases; acceptors tell the leader alone
+//!       2 keepers                        who follow and have a disk for snapshots
+//!       snapshots 100 | retain 0         bytes applied between two; bytes kept below them
 //!       window 4 | flight 200 | queue 2 | value 40 | page 200 | run 2 | ahead 4    bounds
 //!   campaign L1                    time passes for L1 alone until it has probed and prepares
 //!   open c1 at L1 | open c1 at L1 for 2000ms    a client asks for a session, by default of an hour
@@ -223,6 +225,7 @@ impl Command {
 pub fn cluster(words: &[&str]) -> Result<Stage, String> {
     let mut shape = Shape::EMPTY;
     let (mut limits, mut announce) = (Limits::default(), Announce::default());
+    let mut snapshots = u64::MAX;
     let mut rest = words;
     while !rest.is_empty() {
         rest = match rest {
@@ -246,6 +249,14 @@ pub fn cluster(words: &[&str]) -> Result<Stage, String> {
                 shape.learners = number(count)?;
                 rest
             }
+            [count, "keepers", rest @ ..] => {
+                shape.keepers = number(count)?;
+                rest
+            }
+            ["snapshots", bytes, rest @ ..] => {
+                snapshots = number(bytes)?;
+                rest
+            }
             [count, "nodes", rest @ ..] => {
                 shape.all_in_one = number(count)?;
                 rest
@@ -259,7 +270,9 @@ pub fn cluster(words: &[&str]) -> Result<Stage, String> {
         };
     }
     let refused = |error| format!("no such cluster: {error:?}");
-    Ok(Stage::new(shape.configuration().map_err(refused)?, limits, announce))
+    let mut stage = Stage::new(shape.configuration().map_err(refused)?, limits, announce);
+    stage.snapshot_every(snapshots);
+    Ok(stage)
 }
 
 fn limit(limits: &mut Limits, name: &str, size: &str) -> Result<(), String> {
@@ -271,6 +284,7 @@ fn limit(limits: &mut Limits, name: &str, size: &str) -> Result<(), String> {
         "page" => limits.run_bytes_max = number(size)?,
         "run" => limits.run_slots_max = number(size)?,
         "ahead" => limits.ahead_slots_max = number(size)?,
+        "retain" => limits.retained_bytes_max = number(size)?,
         _ => return Err(format!("`{name}` says nothing about a cluster")),
     }
     Ok(())

@@ -32,6 +32,7 @@ pub fn scenarios() -> &'static [Scenario] {
         "chained-links",
         "chosen-twice",
         "constrained-election",
+        "cut-votes",
         "deaf-and-dumb",
         "deposed-leader",
         "deposed-reads",

@@ -12,6 +12,7 @@ mod network;
 mod passing;
 mod reads;
 mod show;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -35,6 +36,7 @@ use crate::check::durability;
 use crate::check::sessions::Tables;
 use crate::check::wire::Wire;
 use crate::disk::Storage;
+use crate::shelf::Shelf;
 
 /// Why a command cannot be played to its end.
 #[derive(Debug)]
@@ -85,6 +87,7 @@ pub struct Stage {
     clients: BTreeMap<u8, Client>,
     /// Reads under way, and what was chosen when each began.
     reads: Vec<(Consistency, Slot)>,
+    snapshot_every: u64,
     rng: Rng,
     telling: Telling,
     /// What is only counted while time passes.
@@ -106,6 +109,7 @@ struct Host {
     /// What the next sync does instead of its work.
     fault: Option<Fault>,
     storage: Option<Storage>,
+    shelf: Shelf,
     waiting: VecDeque<Write>,
     durable: Acceptor,
     /// What the disk and what waits for it fold to.
@@ -121,7 +125,8 @@ impl Stage {
         let host = |(id, _): (&NodeId, _)| {
             let is_acceptor = configuration.acceptors().contains(id);
             let storage = is_acceptor.then(|| Storage::new(configuration.clone(), *id, &mut rng));
-            (*id, Host::down(storage))
+            let is_keeper = configuration.keepers().any(|keeper| keeper == *id);
+            (*id, Host::down(storage, is_keeper))
         };
         let hosts = members.map(host).collect();
         let mut stage = Stage {
@@ -140,6 +145,7 @@ impl Stage {
             asked: BTreeMap::new(),
             clients: BTreeMap::new(),
             reads: Vec::new(),
+            snapshot_every: u64::MAX,
             rng,
             telling: Telling::Everything,
             counts: BTreeMap::new(),
@@ -167,12 +173,17 @@ impl Stage {
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         let Some(node) = &mut host.node else { return Ok(()) };
         node.step(self.now, input, &mut effects);
+        self.carry_out(id, effects)
+    }
+
+    fn carry_out(&mut self, id: NodeId, mut effects: Effects<History>) -> Done {
         for event in effects.replica.events.drain(..) {
             self.event(id, event)?;
         }
         self.learned(id)?;
         self.replies(&effects.replies);
         self.read_replies(id, &effects.reads)?;
+        self.snapshots(id, &mut effects)?;
         self.post_all(id, effects.replica.send)?;
         self.write(id, effects.replica.write)
     }
@@ -214,6 +225,8 @@ impl Stage {
         if end <= before {
             return Ok(());
         }
+        // Of slots that a snapshot covers, it is not told.
+        let before = before.max(node.replica().forgotten());
         let learned = node.replica().read(before, usize::MAX);
         self.observer.learned(id, before, &learned).map_err(Trouble::Wrong)?;
         applied_once(self.names.node(id), node.machine()).map_err(Trouble::Wrong)?;
@@ -321,7 +334,7 @@ impl Stage {
 }
 
 impl Host {
-    fn down(storage: Option<Storage>) -> Host {
+    fn down(storage: Option<Storage>, is_keeper: bool) -> Host {
         Host {
             node: None,
             life: 0,
@@ -330,6 +343,7 @@ impl Host {
             is_out: false,
             fault: None,
             storage,
+            shelf: Shelf::new(is_keeper),
             waiting: VecDeque::new(),
             durable: Acceptor::default(),
             expected: Acceptor::default(),

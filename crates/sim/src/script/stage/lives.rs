@@ -55,6 +55,7 @@ impl Stage {
         if host.node.take().is_none() {
             return Err(Trouble::Script(format!("{} is down already", names.node(id))));
         }
+        host.shelf.end();
         let waiting = host.waiting.drain(..).flat_map(|write| write.records);
         let waiting: Vec<Record> = waiting.filter(|_| keeps).collect();
         let Some(storage) = &mut host.storage else { return Ok(()) };
@@ -99,7 +100,7 @@ impl Stage {
             let what = format!(": starts with {count} {records}, promised {promised}");
             self.tell(id, what, Telling::Outcomes);
         }
-        Ok(())
+        self.go_on(id)
     }
 
     /// Nothing gets durable from now on, so nothing leaves that waits for it.
@@ -178,7 +179,8 @@ impl Stage {
         }
         host.expected = host.durable.clone();
         let seed = u64::from(id.0) << 32 | u64::from(host.life);
-        host.node = Some(Node::recover(config, records, History::default(), now, seed));
+        let node = Node::recover(config, records, History::default(), now, seed);
+        host.node = Some(node.snapshot_every(self.snapshot_every));
         self.names.lives(id, incarnation, host.life);
     }
 

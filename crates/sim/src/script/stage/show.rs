@@ -121,6 +121,9 @@ impl Stage {
             };
             let known = replica.read(Slot::FIRST, usize::MAX);
             let known = match known.len() {
+                0 if replica.forgotten() > Slot::FIRST => {
+                    format!("has a snapshot below slot {}", replica.forgotten())
+                }
                 0 => "knows nothing".into(),
                 1 => format!("knows 1 slot: {}", values(&known)),
                 count => format!("knows {count} slots: {}", values(&known)),
