@@ -184,6 +184,7 @@ fn what_is_not_for_us_is_refused_with_its_reason() {
         decode_message(&configuration(), NodeId(1), &bytes).unwrap_err()
     };
     assert_eq!(refused(0, 1), WireError::Version(1));
+    assert_eq!(refused(0, 3), WireError::Version(3));
     assert_eq!(refused(1, 99), WireError::Kind(99));
     assert_eq!(refused(2, 0), WireError::Cluster);
     assert_eq!(refused(18, 1), WireError::Epoch(1));
