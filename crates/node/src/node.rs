@@ -40,8 +40,8 @@ pub struct Node<M: StateMachine> {
     since_snapshot: u64,
     /// The size of the last one.
     snapshot_bytes: u64,
-    /// A snapshot was frozen, and its bytes are being made.
-    is_capturing: bool,
+    /// A snapshot below this slot was frozen, and its bytes are being made.
+    capturing: Option<Slot>,
     /// The last one could not be kept; another is tried then.
     capture_again: Option<Instant>,
 }
@@ -235,7 +235,7 @@ impl<M: StateMachine> Node<M> {
             snapshot_every: SNAPSHOT_EVERY,
             since_snapshot: 0,
             snapshot_bytes: 0,
-            is_capturing: false,
+            capturing: None,
             capture_again: None,
         }
     }
@@ -276,11 +276,13 @@ impl<M: StateMachine> Node<M> {
             Input::Message { from, message } => paxos::Input::Message { from, message },
             Input::Append(appends) => paxos::Input::Propose(self.register(now, appends, effects)),
             Input::Kept { snapshot, is_durable } => {
-                (self.is_capturing, self.snapshot_bytes) = (false, snapshot.bytes);
+                self.snapshot_bytes = snapshot.bytes;
+                // It may be another one: a snapshot of another node's.
+                self.capturing = self.capturing.filter(|below| *below != snapshot.below);
                 paxos::Input::Kept { snapshot, is_durable }
             }
             Input::NotKept => {
-                self.is_capturing = false;
+                self.capturing = None;
                 self.capture_again = Some(now.plus(CAPTURE_PAUSE));
                 return;
             }
@@ -324,7 +326,7 @@ impl<M: StateMachine> Node<M> {
         let is_due = self.since_snapshot >= self.snapshot_every.max(self.snapshot_bytes);
         let is_wanted = effects.replica.snapshot_wanted && self.applied > Slot::FIRST;
         let again = self.capture_again.filter(|again| *again <= now);
-        let waits = self.is_capturing || (self.capture_again.is_some() && again.is_none());
+        let waits = self.capturing.is_some() || (self.capture_again.is_some() && again.is_none());
         if waits || !(is_due || is_wanted || again.is_some()) {
             return;
         }
@@ -333,7 +335,7 @@ impl<M: StateMachine> Node<M> {
         assert!(mark.below == self.applied, "what is chosen here is applied in the same step");
         let configuration = &self.replica.config().configuration;
         let frozen = Frozen::new(configuration, mark, &self.sessions, &self.machine);
-        (self.since_snapshot, self.is_capturing) = (0, true);
+        (self.since_snapshot, self.capturing) = (0, Some(mark.below));
         effects.capture = Some(frozen);
     }
 

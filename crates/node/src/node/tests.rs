@@ -442,6 +442,27 @@ fn who_could_not_keep_a_snapshot_tries_again() {
 }
 
 #[test]
+fn who_could_not_keep_what_it_froze_freezes_again() {
+    let mut alone = Alone::start(1, vec![]);
+    captured(&mut alone);
+    alone.step(Input::NotKept);
+    alone.now = alone.now.plus(CAPTURE_PAUSE);
+    alone.node.step(alone.now, Input::Tick, &mut alone.effects);
+    assert!(alone.effects.capture.is_some());
+}
+
+#[test]
+fn a_snapshot_of_another_nodes_does_not_end_the_wait_for_ones_own() {
+    let mut alone = Alone::start(1, vec![]);
+    let (snapshot, _) = captured(&mut alone);
+    let other = SnapshotId { below: Slot(1), ..snapshot };
+    alone.step(Input::Kept { snapshot: other, is_durable: true });
+    assert!(alone.node.capturing.is_some());
+    alone.step(Input::Kept { snapshot, is_durable: true });
+    assert!(alone.node.capturing.is_none());
+}
+
+#[test]
 fn who_has_no_snapshot_makes_one_for_who_needs_it() {
     let (mut node, mut effects) = installed(|name| name);
     effects.clear();
