@@ -197,16 +197,14 @@ impl Proposer {
         self.round_seen += 1;
         let ballot =
             Ballot { round: self.round_seen, leader: self.me, incarnation: self.incarnation };
-        let mut introduced = self.take_introduced();
         // What is chosen below the prefix is settled: ours, or another value and ours moves on.
-        let open = introduced.split_off(&from);
-        let lost = introduced.into_iter().filter(|(slot, command)| !holds(chosen(*slot), command));
-        let lost: Vec<Command> = lost.map(|(_, command)| command).collect();
-        self.requeue(lost);
+        self.give_up();
+        self.learned(from, chosen);
+        let introduced = self.take_introduced();
         self.state = State::Preparing(Preparing {
             ballot,
             from,
-            introduced: open,
+            introduced,
             votes: Runs::default(),
             pages: configuration.acceptors().iter().map(|acceptor| (*acceptor, from)).collect(),
             complete: Voters::default(),
