@@ -11,6 +11,7 @@ mod duration;
 mod error;
 mod file;
 mod size;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use super::unit::{self, Unit};
+
 /// Units and their length in microseconds, longest first.
-const UNITS: [(&str, u64); 5] =
+const UNITS: [Unit; 5] =
     [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 
 /// Why a text is not a duration.
@@ -18,22 +20,14 @@ pub struct DurationError {
 
 /// Reads `200us`, `50ms`, `1s`, `2m` or `1h`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let error = || DurationError { text: text.to_owned() };
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| error())?;
-    let (_, length_us) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
-    number.checked_mul(*length_us).map(Duration::from_micros).ok_or_else(error)
+    let us = unit::parse(text, &UNITS).ok_or_else(|| DurationError { text: text.to_owned() })?;
+    Ok(Duration::from_micros(us))
 }
 
 /// Writes what [`parse_duration`] reads, in the longest unit that is exact. Nanoseconds are cut.
 pub fn format_duration(duration: Duration) -> String {
     let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let (unit, length_us) = UNITS
-        .iter()
-        .find(|(_, length_us)| us >= *length_us && us.is_multiple_of(*length_us))
-        .unwrap_or(&("us", 1));
-    format!("{}{unit}", us / length_us)
+    unit::format(us, &UNITS)
 }
 
 #[cfg(test)]

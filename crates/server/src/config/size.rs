@@ -3,8 +3,10 @@
 //! The one parser for files and for the command line. There are no fractions and no sums: `1536KiB`
 //! says what `1.5MiB` would.
 
+use super::unit::{self, Unit};
+
 /// Units and their length in bytes, longest first.
-const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const UNITS: [Unit; 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Why a text is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,21 +17,12 @@ pub struct SizeError {
 
 /// Reads `4096B`, `512KiB`, `64MiB` or `1GiB`.
 pub fn parse_size(text: &str) -> Result<u64, SizeError> {
-    let error = || SizeError { text: text.to_owned() };
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| error())?;
-    let (_, bytes) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
-    number.checked_mul(*bytes).ok_or_else(error)
+    unit::parse(text, &UNITS).ok_or_else(|| SizeError { text: text.to_owned() })
 }
 
 /// Writes what [`parse_size`] reads, in the longest unit that is exact.
 pub fn format_size(bytes: u64) -> String {
-    let (unit, length) = UNITS
-        .iter()
-        .find(|(_, length)| bytes >= *length && bytes.is_multiple_of(*length))
-        .unwrap_or(&("B", 1));
-    format!("{}{unit}", bytes / length)
+    unit::format(bytes, &UNITS)
 }
 
 #[cfg(test)]
