@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use paxos::{PartWanted, SnapshotId};
+use node::{Effects, History};
+use paxos::{Envelope, Message, PartWanted, SnapshotId};
 
 /// A snapshot and its name.
-type Generation = (SnapshotId, Arc<[u8]>);
+pub type Generation = (SnapshotId, Arc<[u8]>);
 
 const GENERATIONS: usize = 2;
 
@@ -27,10 +28,12 @@ impl Shelf {
 
     /// A snapshot is written, whole.
     pub fn put(&mut self, snapshot: SnapshotId, bytes: Arc<[u8]>) {
-        if self.generations.len() == GENERATIONS {
+        // One may be written before another that was begun earlier.
+        let place = self.generations.partition_point(|(own, _)| own.below < snapshot.below);
+        self.generations.insert(place, (snapshot, bytes));
+        if self.generations.len() > GENERATIONS {
             self.generations.pop_front();
         }
-        self.generations.push_back((snapshot, bytes));
     }
 
     /// A life has ended.
@@ -55,10 +58,30 @@ impl Shelf {
         self.generations.back().cloned()
     }
 
-    /// Reads a part; none if the snapshot was replaced meanwhile.
-    pub fn read(&self, wanted: &PartWanted) -> Option<Arc<[u8]>> {
+    /// The answers to all that asked for parts. None for a snapshot that was replaced meanwhile.
+    pub fn parts(&self, effects: &mut Effects<History>) -> Vec<Envelope> {
+        let wanted = effects.replica.parts.drain(..);
+        let part = |wanted: PartWanted| {
+            let (snapshot, offset) = (wanted.snapshot, wanted.offset);
+            let message = Message::Part { snapshot, offset, bytes: self.read(&wanted)? };
+            Some(Envelope { to: wanted.to, message })
+        };
+        wanted.filter_map(part).collect()
+    }
+
+    fn read(&self, wanted: &PartWanted) -> Option<Arc<[u8]>> {
         let (_, bytes) = self.generations.iter().find(|(id, _)| *id == wanted.snapshot)?;
         let from = usize::try_from(wanted.offset).ok()?;
         bytes.get(from..)?.get(..wanted.bytes).map(Into::into)
     }
+}
+
+/// What a step wants kept.
+pub fn to_keep(effects: &mut Effects<History>) -> Vec<Generation> {
+    let captured = effects.capture.take().map(|frozen| {
+        let (snapshot, bytes) = frozen.encode();
+        (snapshot, bytes.into())
+    });
+    let installed = effects.installed.take().map(|it| (it.snapshot, it.bytes.into()));
+    captured.into_iter().chain(installed).collect()
 }

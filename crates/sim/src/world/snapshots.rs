@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use node::{Effects, History, Input};
-use paxos::{Envelope, Message, NodeId, SnapshotId};
+use paxos::{NodeId, SnapshotId};
 
 use super::{Happening, World};
 use crate::check::{Checked, Wrong};
+use crate::shelf::to_keep;
 
 /// A snapshot takes so many times as long to write as a batch.
 const SLOWER: u64 = 4;
@@ -14,26 +15,13 @@ const SLOWER: u64 = 4;
 impl World {
     /// What a step wants done about snapshots.
     pub fn snapshots(&mut self, id: NodeId, effects: &mut Effects<History>) -> Checked {
-        let captured = effects.capture.take().map(|frozen| {
-            let (snapshot, bytes) = frozen.encode();
-            (snapshot, Arc::from(bytes))
-        });
-        let installed = effects.installed.take().map(|it| (it.snapshot, Arc::from(it.bytes)));
-        for (snapshot, bytes) in captured.into_iter().chain(installed) {
+        for (snapshot, bytes) in to_keep(effects) {
             let life = self.hosts[id].life;
             let takes_us = SLOWER * self.sync_us();
             self.after(takes_us, Happening::Kept { node: id, life, snapshot, bytes });
         }
-        for wanted in effects.replica.parts.drain(..) {
-            // It may be gone by the time that its thread comes to read it.
-            let Some(bytes) = self.hosts[id].shelf.read(&wanted) else {
-                continue;
-            };
-            let (snapshot, offset) = (wanted.snapshot, wanted.offset);
-            let message = Message::Part { snapshot, offset, bytes };
-            self.post(id, self.cause, Envelope { to: wanted.to, message })?;
-        }
-        Ok(())
+        let parts = self.hosts[id].shelf.parts(effects);
+        parts.into_iter().try_for_each(|part| self.post(id, self.cause, part))
     }
 
     /// A snapshot is written, or there was no room for it.

@@ -1,11 +1,10 @@
 //! Snapshots on the stage: written at once, read at once, and gone on from by a new life.
 
-use std::sync::Arc;
-
 use node::{Effects, History, Input};
-use paxos::{Envelope, Instant, Message, NodeId};
+use paxos::{Instant, NodeId};
 
 use super::{Done, Host, Stage, Telling, Trouble};
+use crate::shelf::to_keep;
 
 impl Stage {
     /// Each node takes a snapshot when it has applied so many bytes.
@@ -18,21 +17,9 @@ impl Stage {
 
     /// What a step wants done about snapshots.
     pub(super) fn snapshots(&mut self, id: NodeId, effects: &mut Effects<History>) -> Done {
-        let captured = effects.capture.take().map(|frozen| {
-            let (snapshot, bytes) = frozen.encode();
-            (snapshot, Arc::from(bytes))
-        });
-        let installed = effects.installed.take().map(|it| (it.snapshot, Arc::from(it.bytes)));
-        let mut parts = Vec::new();
-        for wanted in effects.replica.parts.drain(..) {
-            if let Some(bytes) = self.hosts[&id].shelf.read(&wanted) {
-                let (snapshot, offset) = (wanted.snapshot, wanted.offset);
-                let message = Message::Part { snapshot, offset, bytes };
-                parts.push(Envelope { to: wanted.to, message });
-            }
-        }
+        let parts = self.hosts[&id].shelf.parts(effects);
         self.post_all(id, parts)?;
-        for (snapshot, bytes) in captured.into_iter().chain(installed) {
+        for (snapshot, bytes) in to_keep(effects) {
             let host = self.hosts.get_mut(&id).expect("a member has a host");
             host.shelf.put(snapshot, bytes);
             let is_durable = host.shelf.is_durable;
