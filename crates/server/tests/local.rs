@@ -1,14 +1,17 @@
 //! Whole clusters in this process: real threads, sockets and disks, and clients that do not look
 //! inside.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod cluster;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use client::Client;
 use client::proto::append_request::About;
 use client::proto::append_response::Outcome;
 use client::proto::log_client::LogClient;
 use client::proto::{AppendRequest, Close, Entry, Open};
-use client::{Client, Options as ClientOptions};
+use cluster::{PATIENCE, client, until};
 use paxos::{Announce, NodeId};
 use server::config::{Storage, Timing};
 use server::local::{Layout, Local};
@@ -19,16 +22,10 @@ use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const LAYOUT: Layout = Layout { leaders: 2, acceptors: 5, both: 0, learners: 0 };
 
 fn timing() -> Timing {
     Timing { heartbeat: Duration::from_millis(50), election_timeout: Duration::from_millis(250) }
-}
-
-fn client(endpoints: Vec<String>) -> Client {
-    let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::new(endpoints) };
-    Client::new(options).expect("a client")
 }
 
 /// Appends `count` numbered values, all at once; gives back their slots.
@@ -49,16 +46,11 @@ async fn append_all(client: &Client, count: u32) -> Vec<u64> {
     slots
 }
 
-async fn history(local: &Local, node: u32, until: u64) -> Vec<Entry> {
-    let server = &local.running()[&NodeId(node)];
-    let deadline = Instant::now() + PATIENCE;
-    while server.status().await.expect("it runs").applied.0 <= until {
-        assert!(Instant::now() < deadline, "node {node} does not catch up");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+async fn history(local: &Local, node: u32, slot: u64) -> Vec<Entry> {
+    until(local, NodeId(node), "it catches up", |it| it.applied.0 > slot).await;
     let endpoint = local.address(NodeId(node)).expect("an address").to_string();
     let reader = client(vec![endpoint]);
-    let entries = reader.read(0, Some(until + 1), 0).await.expect("readable");
+    let entries = reader.read(0, Some(slot + 1), 0).await.expect("readable");
     entries.map(|entry| entry.expect("an entry")).collect().await
 }
 

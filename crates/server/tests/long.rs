@@ -1,11 +1,14 @@
 //! A long history in little space, on real files: snapshots are taken, journals are cut, a node
 //! goes on from its snapshot, and one that has nothing is given one.
 
+mod cluster;
+
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use client::proto::Entry;
-use client::{CallError, Client, Options as ClientOptions};
+use client::{CallError, Client};
+use cluster::{client, until};
 use paxos::{Limits, NodeId, Slot};
 use server::config::{Storage, Timing};
 use server::local::{Layout, Local};
@@ -13,7 +16,6 @@ use server::{Options, Status};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const LAYOUT: Layout = Layout { leaders: 0, acceptors: 0, both: 3, learners: 1 };
 const LEARNER: NodeId = NodeId(4);
 
@@ -45,11 +47,6 @@ fn start(directory: &Path) -> Local {
     Local::start(LAYOUT, directory, timing, STORAGE, options).expect("a cluster")
 }
 
-fn client(endpoints: Vec<String>) -> Client {
-    let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::new(endpoints) };
-    Client::new(options).expect("a client")
-}
-
 /// Appends so many values of 200 bytes, many at once; gives back the highest slot.
 async fn append(client: &Client, count: usize) -> u64 {
     let mut appends = JoinSet::new();
@@ -67,19 +64,6 @@ async fn append(client: &Client, count: usize) -> u64 {
 
 async fn status(local: &Local, node: NodeId) -> Status {
     local.running()[&node].status().await.expect("it runs")
-}
-
-/// Waits until a node is as it should be.
-async fn until(local: &Local, node: NodeId, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = status(local, node).await;
-        if is_so(&status) {
-            return status;
-        }
-        assert!(Instant::now() < deadline, "node {node}: {what}: {status:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 /// What a node holds from a slot on.
