@@ -198,6 +198,7 @@ impl Writer {
                 }
                 Err(AppendError::Full(_)) => {
                     self.set_room(false);
+                    // Nothing that waits here could go on: it all comes after this record.
                     thread::sleep(FULL);
                     let is_ending =
                         self.killed.load(Ordering::Relaxed) || self.leaving.load(Ordering::Relaxed);
