@@ -69,7 +69,9 @@ impl Present {
             }
             17 => Message::Kept { below: self.slot(cursor) },
             18 => {
-                let snapshot = (cursor.below(4) > 0).then(|| self.snapshot(cursor));
+                // On the wire the name of nothing stands for none.
+                let named = |id: &SnapshotId| *id != SnapshotId::default();
+                let snapshot = (cursor.below(4) > 0).then(|| self.snapshot(cursor)).filter(named);
                 Message::FetchPart { snapshot, offset: u64::from(cursor.byte()) }
             }
             _ => {

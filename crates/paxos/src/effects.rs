@@ -27,6 +27,8 @@ pub enum Input {
     /// Clients' values, to be proposed in this order. Given together, they travel together.
     Propose(Vec<Command>),
     /// There is a snapshot of everything below its slot that others may have, part by part.
+    /// Nothing happens if it reaches beyond what was handed out in `chosen`, or is empty or larger
+    /// than the limit: nobody could fetch it.
     Kept {
         /// Which.
         snapshot: SnapshotId,

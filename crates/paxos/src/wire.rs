@@ -49,7 +49,7 @@ pub enum WireError {
     Slots,
     /// A ballot whose round is above the last.
     Round(u64),
-    /// A part of a snapshot that is empty or does not lie within it.
+    /// A part of a snapshot that is empty or does not lie within it, or a name of none.
     Part,
 }
 
@@ -256,11 +256,11 @@ pub fn decode_message(
         Kind::Kept => Message::Kept { below: r.slot()? },
         Kind::FetchPart => {
             let (snapshot, offset) = (r.snapshot()?, r.u64()?);
-            let snapshot = (snapshot.bytes > 0).then_some(snapshot);
-            if offset > snapshot.map_or(0, |snapshot| snapshot.bytes) {
+            let named = (snapshot.bytes > 0).then_some(snapshot);
+            if offset > snapshot.bytes || named.unwrap_or_default() != snapshot {
                 return Err(WireError::Part);
             }
-            Message::FetchPart { snapshot, offset }
+            Message::FetchPart { snapshot: named, offset }
         }
         Kind::Part => {
             let (snapshot, offset) = (r.snapshot()?, r.u64()?);

@@ -20,7 +20,8 @@ impl Replica {
     pub(super) fn on_snapshot(&mut self, now: Instant, snapshot: SnapshotId, is_durable: bool) {
         // What nobody could fetch, or does not know itself, is not to be relied on by anybody.
         let is_known = snapshot.below <= self.learner.prefix();
-        if !is_known || snapshot.bytes > self.config.limits.snapshot_bytes_max {
+        let sizes = 1..=self.config.limits.snapshot_bytes_max;
+        if !is_known || !sizes.contains(&snapshot.bytes) {
             return;
         }
         self.kept.add(snapshot, is_durable, now);

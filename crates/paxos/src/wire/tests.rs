@@ -197,6 +197,19 @@ fn what_is_not_for_us_is_refused_with_its_reason() {
 }
 
 #[test]
+fn no_snapshot_has_one_form() {
+    let fetch = |snapshot| encoded(&Message::FetchPart { snapshot, offset: 0 });
+    let decode = |bytes: &[u8]| decode_message(&configuration(), NodeId(1), bytes);
+    assert!(decode(&fetch(None)).is_ok());
+    let none = SnapshotId::default();
+    for named in
+        [SnapshotId { below: Slot(12), ..none }, SnapshotId { digest: snapshot().digest, ..none }]
+    {
+        assert_eq!(decode(&fetch(Some(named))), Err(WireError::Part));
+    }
+}
+
+#[test]
 fn a_round_after_which_none_can_be_counted_is_not_believed() {
     // A leader that recovered it from its disk could not prepare a higher one.
     let record = |round| {

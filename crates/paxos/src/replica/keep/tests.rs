@@ -286,9 +286,11 @@ fn what_cannot_be_fetched_or_is_not_known_is_neither_announced_nor_relied_on() {
     let mut learner = replica(1);
     learn(&mut learner, 0, 8);
     let huge = SnapshotId { bytes: u64::MAX, ..snapshot(8) };
-    for snapshot in [huge, snapshot(9)] {
+    let empty = SnapshotId { bytes: 0, ..snapshot(8) };
+    for snapshot in [huge, empty, snapshot(9)] {
         give(&mut learner, Input::Kept { snapshot, is_durable: true });
         assert_eq!(learner.forgotten(), Slot(0));
+        assert_eq!(learner.kept.due(Instant(u64::MAX)), Some(Slot(0)), "no vote is cut for it");
         let asked = hear(&mut learner, 0, 2, Message::FetchPart { snapshot: None, offset: 0 });
         assert_eq!((asked.parts, asked.snapshot_wanted), (vec![], true));
     }
