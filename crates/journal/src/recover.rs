@@ -292,6 +292,10 @@ pub(crate) fn survey<D: Disk>(
     let mut walk = Walk::new(first, visit);
     let live = read(disk, &identity, live, None, &mut walk)?;
     walk.finish()?;
+    // Said by a torn frame, a cut was never made.
+    if walk.cut < first {
+        return Err(damaged(live[0].number, first, Damage::Beheaded { start: first }));
+    }
     let last = *live.last().expect("one of them was known to start somewhere");
     // A last segment that has lost its header, and nothing else to show, may have held anything.
     if !has_header && walk.frames == 0 {
