@@ -189,6 +189,7 @@ impl Stage {
     fn step(&mut self, input: Input) {
         let mut effects = Effects::default();
         self.node.step(self.now, input, &mut effects);
+        self.node.install_fetched(self.now, &mut effects);
         for record in &effects.replica.write.records {
             self.folded.apply(record);
         }

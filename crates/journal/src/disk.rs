@@ -60,7 +60,7 @@ pub trait Disk {
     /// All files, in any order.
     fn list(&mut self) -> Result<Vec<FileEntry>, DiskError>;
 
-    /// Makes a file of `bytes` zeros, really written, durable together with its name.
+    /// Makes a file of `bytes` zeros that has its room, durable together with its name.
     ///
     /// Fails with [`DiskErrorKind::Exists`] if the number is in use, and with
     /// [`DiskErrorKind::Full`] if there is no room. After the latter the file is not there.

@@ -103,6 +103,9 @@ pub struct Effects<M: StateMachine> {
     /// Make this snapshot's bytes, keep them, and say [`Input::Kept`] or [`Input::NotKept`]. No
     /// other is asked for before.
     pub capture: Option<Frozen<M>>,
+    /// Another node's snapshot came whole. Make a state of it with [`crate::thaw`], here or
+    /// elsewhere, and hand both to [`Node::install`]. If that is never done, it is fetched again.
+    pub fetched: Option<Restored>,
     /// The state was restored from this snapshot of another node's: keep it, too.
     pub installed: Option<Restored>,
     /// Another node's snapshot came whole and is of no use here: somebody should know.
@@ -194,7 +197,8 @@ impl<M: StateMachine> Default for Effects<M> {
     fn default() -> Effects<M> {
         let replica = paxos::Effects::default();
         let (replies, reads) = (Vec::new(), Vec::new());
-        Effects { replica, replies, reads, capture: None, installed: None, unusable: None }
+        let (fetched, installed) = (None, None);
+        Effects { replica, replies, reads, capture: None, fetched, installed, unusable: None }
     }
 }
 
@@ -204,6 +208,7 @@ impl<M: StateMachine> Effects<M> {
         self.replica.clear();
         self.replies.clear();
         self.capture = None;
+        self.fetched = None;
         self.installed = None;
         self.unusable = None;
         self.reads.clear();
@@ -253,21 +258,60 @@ impl<M: StateMachine> Node<M> {
         bytes: &[u8],
         effects: &mut Effects<M>,
     ) -> Result<SnapshotId, SnapshotError> {
-        let configuration = &self.replica.config().configuration;
-        let (snapshot, Thawed { mark, sessions, machine }) =
-            thaw(configuration, &self.machine, bytes)?;
-        if mark.below > self.applied {
-            (self.sessions, self.machine, self.applied) = (sessions, machine, mark.below);
-            self.since_snapshot = 0;
-            // Where their requests stand, if anywhere, was not seen.
-            let leader = self.replica.leader(now);
-            let unknown = self.waiters.take_all().map(|it| (it, Reply::Unknown { leader }));
-            effects.replies.extend(unknown);
-            self.replica.step(now, paxos::Input::Restored(mark), &mut effects.replica);
-            self.answer_refused(now, effects);
-            self.apply_chosen(now, effects);
-        }
+        let thawed = thaw(&self.replica.config().configuration, &self.machine, bytes)?;
+        let snapshot = thawed.snapshot;
+        self.go_on(now, thawed, effects);
         Ok(snapshot)
+    }
+
+    /// Goes on from another node's snapshot, which [`Effects::fetched`] handed out, if it is what
+    /// its name says and covers more than what is applied here by now. `thawed` is what
+    /// [`crate::thaw`] made of it.
+    pub fn install(
+        &mut self,
+        now: Instant,
+        fetched: Restored,
+        thawed: Result<Thawed<M>, SnapshotError>,
+        effects: &mut Effects<M>,
+    ) {
+        let snapshot = fetched.snapshot;
+        let (thawed, why) = match thawed {
+            Ok(thawed) => (Some(thawed).filter(|it| it.snapshot == snapshot), None),
+            Err(why) => (None, Some((snapshot, why))),
+        };
+        effects.unusable = why;
+        if thawed.is_some_and(|thawed| self.go_on(now, thawed, effects)) {
+            effects.installed = Some(fetched);
+        } else {
+            self.replica.step(now, paxos::Input::Unusable(snapshot), &mut effects.replica);
+        }
+        self.settle(now, effects);
+    }
+
+    /// Does at once, here, what [`Effects::fetched`] asks for, if it asks.
+    pub fn install_fetched(&mut self, now: Instant, effects: &mut Effects<M>) {
+        let Some(fetched) = effects.fetched.take() else { return };
+        let configuration = &self.replica.config().configuration;
+        let thawed = thaw(configuration, &self.machine, &fetched.bytes);
+        self.install(now, fetched, thawed, effects);
+    }
+
+    /// False if it covers nothing new.
+    fn go_on(&mut self, now: Instant, thawed: Thawed<M>, effects: &mut Effects<M>) -> bool {
+        let Thawed { mark, sessions, machine, .. } = thawed;
+        if mark.below <= self.applied {
+            return false;
+        }
+        (self.sessions, self.machine, self.applied) = (sessions, machine, mark.below);
+        self.since_snapshot = 0;
+        // Where their requests stand, if anywhere, was not seen.
+        let leader = self.replica.leader(now);
+        let unknown = self.waiters.take_all().map(|it| (it, Reply::Unknown { leader }));
+        effects.replies.extend(unknown);
+        self.replica.step(now, paxos::Input::Restored(mark), &mut effects.replica);
+        self.answer_refused(now, effects);
+        self.apply_chosen(now, effects);
+        true
     }
 
     /// Reacts to one input.
@@ -300,24 +344,15 @@ impl<M: StateMachine> Node<M> {
         self.answer_refused(now, effects);
         self.apply_chosen(now, effects);
         if let Some(fetched) = effects.replica.restored.take() {
-            self.install(now, fetched, effects);
+            effects.fetched = Some(fetched);
         }
-        self.reads.answer(now, self.applied, self.replica.leader(now), effects);
-        self.capture(now, effects);
+        self.settle(now, effects);
     }
 
-    /// Goes on from another node's snapshot, if it is what its name says and covers more.
-    fn install(&mut self, now: Instant, fetched: Restored, effects: &mut Effects<M>) {
-        let is_news = fetched.snapshot.below > self.applied;
-        match self.restore(now, &fetched.bytes, effects) {
-            Ok(named) if named == fetched.snapshot && is_news => effects.installed = Some(fetched),
-            Ok(named) if named == fetched.snapshot => {}
-            other => {
-                let unusable = paxos::Input::Unusable(fetched.snapshot);
-                self.replica.step(now, unusable, &mut effects.replica);
-                effects.unusable = other.err().map(|why| (fetched.snapshot, why));
-            }
-        }
+    /// What every change of the state is followed by.
+    fn settle(&mut self, now: Instant, effects: &mut Effects<M>) {
+        self.reads.answer(now, self.applied, self.replica.leader(now), effects);
+        self.capture(now, effects);
     }
 
     /// Asks for a snapshot, if it is time, or if somebody needs one and there is none. A large

@@ -33,9 +33,10 @@ pub struct Frozen<M: StateMachine> {
     machine: M::Frozen,
 }
 
-/// What the bytes of a snapshot say.
+/// A state that a node can go on from, made of a snapshot's bytes. See [`crate::Node::install`].
 #[derive(Clone, Debug)]
-pub(crate) struct Thawed<M: StateMachine> {
+pub struct Thawed<M: StateMachine> {
+    pub(crate) snapshot: SnapshotId,
     pub(crate) mark: Mark,
     pub(crate) sessions: Sessions<M::Output>,
     pub(crate) machine: M,
@@ -96,11 +97,13 @@ fn name(below: Slot, bytes: &[u8]) -> SnapshotId {
     SnapshotId { below, bytes: bytes.len() as u64, digest: Digest::of(bytes) }
 }
 
-pub(crate) fn thaw<M: StateMachine>(
+/// Makes a state of a snapshot's bytes, for a node of this configuration whose machine is made like
+/// `like`. Takes as long as the state is large, so it may be done elsewhere while the node goes on.
+pub fn thaw<M: StateMachine>(
     configuration: &Configuration,
     like: &M,
     bytes: &[u8],
-) -> Result<(SnapshotId, Thawed<M>), SnapshotError> {
+) -> Result<Thawed<M>, SnapshotError> {
     let (version, _) = bytes.split_first().ok_or(SnapshotError::Short)?;
     if *version != VERSION {
         return Err(SnapshotError::Version(*version));
@@ -120,7 +123,7 @@ pub(crate) fn thaw<M: StateMachine>(
     }
     let sessions = Sessions::decode(sessions).map_err(SnapshotError::Sessions)?;
     let machine = like.decode(machine).ok_or(SnapshotError::Machine)?;
-    Ok((name(mark.below, bytes), Thawed { mark, sessions, machine }))
+    Ok(Thawed { snapshot: name(mark.below, bytes), mark, sessions, machine })
 }
 
 /// The configuration's bytes: everything that quorums and roles follow from.

@@ -138,7 +138,7 @@ impl Replica {
             Input::Kept { snapshot, is_durable } => {
                 self.on_snapshot(now, snapshot, is_durable);
             }
-            Input::Unusable(snapshot) => self.transfer.refuse(snapshot),
+            Input::Unusable(snapshot) => self.transfer.refuse(now, snapshot),
             Input::Restored(mark) => self.on_restored(now, mark, effects),
             Input::Room(has_room) => self.has_room = has_room,
             Input::Read(reads) => self.on_read(now, reads, effects),

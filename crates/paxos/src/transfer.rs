@@ -27,6 +27,8 @@ pub struct Transfer {
     /// Could not be gone on from.
     refused: Option<Digest>,
     fetching: Option<Fetching>,
+    /// One came whole, and nobody has said yet what became of it.
+    is_looked_at: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +70,10 @@ const ATTEMPTS_EACH: u32 = 6;
 /// Questions without an answer until an older snapshot is begun in place of one that nobody gives.
 const ATTEMPTS_MAX: u32 = 4 * ATTEMPTS_EACH;
 
+/// A snapshot that came whole is on its way into a state. Who has not heard what became of it for
+/// so long asks for another one.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Doublings of the pause between questions, at most.
 const DOUBLINGS_MAX: u32 = 5;
 
@@ -82,12 +88,23 @@ impl Transfer {
             bytes_max: limits.snapshot_bytes_max,
             refused: None,
             fetching: None,
+            is_looked_at: false,
         }
     }
 
     /// A snapshot that came whole is of no use, and is not fetched again.
-    pub fn refuse(&mut self, snapshot: SnapshotId) {
+    pub fn refuse(&mut self, now: Instant, snapshot: SnapshotId) {
         self.refused = Some(snapshot.digest);
+        self.go_on(now);
+    }
+
+    /// What came whole has been looked at. If it was not enough, another one is asked for.
+    pub fn go_on(&mut self, now: Instant) {
+        self.is_looked_at = false;
+        let pause = self.pause_max;
+        if let Some(fetching) = &mut self.fetching {
+            fetching.due = fetching.due.min(now.plus(pause));
+        }
     }
 
     /// A learner has everything below `needed` in a snapshot only. True if that is news.
@@ -121,6 +138,7 @@ impl Transfer {
             let next = others().find(|id| *id > fetching.source).or_else(|| others().next());
             fetching.source = next.unwrap_or(fetching.source);
         }
+        self.is_looked_at = false;
         let pause = self.delay * 2u32.pow(fetching.attempts.min(DOUBLINGS_MAX));
         fetching.attempts = fetching.attempts.wrapping_add(1);
         fetching.due = now.plus(pause.min(self.pause_max));
@@ -146,7 +164,8 @@ impl Transfer {
             // Its first part says which one it will be: any that gets us further, from whom we ask.
             let is_useful = snapshot.below > prefix
                 && snapshot.bytes <= self.bytes_max
-                && self.refused != Some(snapshot.digest);
+                && self.refused != Some(snapshot.digest)
+                && !self.is_looked_at;
             // What has come is not thrown away for an older one while somebody may have the rest.
             let is_newer = |receiving: &Receiving| {
                 snapshot.below > receiving.snapshot.below || fetching.attempts > ATTEMPTS_MAX
@@ -178,10 +197,13 @@ impl Transfer {
             return (self.ask(false), None);
         }
         // If whoever restores it cannot use it, another one is asked for later, elsewhere.
-        fetching.due = now.plus(self.pause_max);
         fetching.attempts = ATTEMPTS_EACH;
         let received = fetching.receiving.take().map(|receiving| receiving.bytes);
-        (Vec::new(), received.filter(|bytes| Digest::of(bytes) == snapshot.digest))
+        let whole = received.filter(|bytes| Digest::of(bytes) == snapshot.digest);
+        self.is_looked_at = whole.is_some();
+        let pause = if self.is_looked_at { RESTORE_PATIENCE } else { self.pause_max };
+        fetching.due = now.plus(pause);
+        (Vec::new(), whole)
     }
 
     /// The parts of the window that are missing: all of them again, or those not asked for yet.
@@ -360,10 +382,27 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_fetched_again() {
         let (mut transfer, content) = (transfer(), content());
-        transfer.refuse(snapshot(&content));
+        transfer.refuse(Instant(0), snapshot(&content));
         assert_eq!(give(&mut transfer, 1, &content, 0), (vec![], None));
         let other = vec![7; 30];
         assert_eq!(offsets(&give(&mut transfer, 1, &other, 0).0), [10, 20]);
+    }
+
+    #[test]
+    fn while_one_is_looked_at_no_other_is_begun() {
+        let (mut transfer, content) = (transfer(), vec![7; 8]);
+        assert_eq!(give(&mut transfer, 0, &content, 0).1, Some(content.clone()));
+        assert_eq!(give(&mut transfer, 1, &content, 0), (vec![], None), "a late copy");
+        let patience = Instant(0).plus(RESTORE_PATIENCE);
+        assert_eq!(transfer.deadline(), Some(patience));
+        // It came to something, and that is not enough: there is more to ask for.
+        transfer.go_on(Instant(2));
+        let soon = Instant(2).plus(Timing::default().resend_max);
+        assert_eq!(transfer.deadline(), Some(soon));
+        assert_eq!(give(&mut transfer, 3, &content, 0).1, Some(content.clone()));
+        // Nobody says what came of it.
+        assert!(!transfer.due(Instant(3).plus(RESTORE_PATIENCE), ME, &configuration()).is_empty());
+        assert_eq!(give(&mut transfer, 4, &content, 0).1, Some(content));
     }
 
     #[test]

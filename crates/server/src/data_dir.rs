@@ -130,7 +130,7 @@ pub fn open_shelf(
     let path = path.join(SNAPSHOTS);
     let files =
         FileDisk::open(&path).map_err(|why| DataDirError::Disk { path: path.clone(), why })?;
-    Shelf::on_disk(files, identity(cluster, node, disk))
+    Shelf::on_disk(files.giving_way(), identity(cluster, node, disk))
         .map_err(|why| DataDirError::Open { path, why })
 }
 

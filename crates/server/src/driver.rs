@@ -153,6 +153,10 @@ impl Driver {
                     let now = self.now();
                     self.node.step(now, Input::Kept { snapshot, is_durable }, effects);
                 }
+                Job::Thawed(fetched, thawed) => {
+                    let (now, thawed) = (self.now(), thawed.map(|thawed| *thawed));
+                    self.node.install(now, fetched, thawed, effects);
+                }
                 Job::NotKept => {
                     let now = self.now();
                     self.node.step(now, Input::NotKept, effects);
@@ -243,6 +247,11 @@ impl Driver {
             && !self.orders.capture(frozen)
         {
             self.counters.count("snapshots_not_begun");
+        }
+        if let Some(fetched) = effects.fetched.take()
+            && !self.orders.thaw(fetched)
+        {
+            self.counters.count("snapshots_not_thawed");
         }
         if let Some(restored) = effects.installed.take()
             && !self.orders.install(restored)

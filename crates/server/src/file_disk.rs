@@ -5,6 +5,8 @@
 //!
 //! Why files are prewritten: overwriting blocks that exist spares the file system a transaction of
 //! its own at each sync, which `fallocate` alone does not (its blocks are still marked unwritten).
+//! Large files that nobody waits for are written once, in small steps with pauses: a sync waits for
+//! all that the device was given before it, whoever gave it.
 //! Source: Pillai et al., "All File Systems Are Not Created Equal", OSDI '14, for the directory
 //! syncs; Rebello et al., ATC '20, for reading past the page cache.
 
@@ -14,10 +16,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use journal::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNumber};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, flock};
+use rustix::io::Errno;
 
 const LOCK_NAME: &str = "lock";
 const PROBE_NAME: &str = "sync-probe";
@@ -25,6 +29,12 @@ const SUFFIX: &str = ".segment";
 
 /// The size of one write of zeros, and of the probe's file: a multiple of [`SECTOR_BYTES`].
 const ZEROS_BYTES: usize = 1 << 20;
+
+/// A disk that gives way syncs each time that it has written so much.
+const STEP_BYTES: usize = 128 << 10;
+
+/// Then it pauses as long as that took, at most so long.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// A directory of segments, held exclusively until dropped.
 #[derive(Debug)]
@@ -36,6 +46,8 @@ pub struct FileDisk {
     _lock: File,
     /// The file used last. A journal works on one at a time, so one handle is enough.
     open: Option<(SegmentNumber, File)>,
+    /// Of a disk that gives way: written since the last sync.
+    unsynced: Option<usize>,
     /// The sizes of all files together.
     used: Arc<AtomicU64>,
 }
@@ -60,7 +72,7 @@ impl FileDisk {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| explain("lock", &lock_path, &error.into()))?;
         let used = Arc::default();
-        let mut disk = FileDisk { path, directory, _lock: lock, open: None, used };
+        let mut disk = FileDisk { path, directory, _lock: lock, open: None, unsynced: None, used };
         // A process that died between a rename and its directory sync left a name that is seen
         // here and that a power cut would still take back.
         disk.sync_names()?;
@@ -69,6 +81,14 @@ impl FileDisk {
             disk.used.fetch_add(entry.bytes as u64, Ordering::Relaxed);
         }
         Ok(disk)
+    }
+
+    /// For large files that nobody waits for, on a device where others do: files are not
+    /// prewritten, and what is written goes to the device a little at a time, for half of its time
+    /// at most.
+    #[must_use]
+    pub fn giving_way(self) -> FileDisk {
+        FileDisk { unsynced: Some(0), ..self }
     }
 
     /// The sizes of all files together, in bytes, as they are from now on: others may look while
@@ -133,6 +153,20 @@ impl FileDisk {
         removed.and_then(|()| self.sync_names()).err().unwrap_or(created)
     }
 
+    /// So much more was written. Syncs and pauses, if this disk gives way and it is time.
+    fn give_way(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
+        let Some(unsynced) = &mut self.unsynced else { return Ok(()) };
+        *unsynced += bytes;
+        if *unsynced < STEP_BYTES {
+            return Ok(());
+        }
+        *unsynced = 0;
+        let start = Instant::now();
+        self.sync(number)?;
+        thread::sleep(start.elapsed().min(PAUSE_MAX));
+        Ok(())
+    }
+
     fn sync_names(&self) -> Result<(), DiskError> {
         self.directory.sync_all().map_err(|error| explain("sync directory", &self.path, &error))
     }
@@ -166,7 +200,10 @@ impl Disk for FileDisk {
 
     fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
         let path = self.segment_path(number);
-        let file = match create_zeroed(&path, bytes) {
+        let is_prewritten = self.unsynced.is_none();
+        let created =
+            if is_prewritten { create_zeroed(&path, bytes) } else { create_reserved(&path, bytes) };
+        let file = match created {
             Ok(file) => file,
             Err(error) => return Err(self.uncreate(&path, &error)),
         };
@@ -193,7 +230,8 @@ impl Disk for FileDisk {
         bytes: &[u8],
     ) -> Result<(), DiskError> {
         let result = self.file(number)?.write_all_at(bytes, offset as u64);
-        result.map_err(|error| self.explain("write", number, &error))
+        result.map_err(|error| self.explain("write", number, &error))?;
+        self.give_way(number, bytes.len())
     }
 
     fn sync(&mut self, number: SegmentNumber) -> Result<(), DiskError> {
@@ -246,6 +284,18 @@ fn create_directory(path: &Path) -> Result<(), DiskError> {
     fs::create_dir(path).map_err(|error| explain("create directory", path, &error))?;
     let synced = File::open(parent).and_then(|parent| parent.sync_all());
     synced.map_err(|error| explain("sync directory", parent, &error))
+}
+
+/// Room for so many bytes, and nothing written.
+fn create_reserved(path: &Path, bytes: usize) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64) {
+        // Then nobody can promise room.
+        Err(Errno::OPNOTSUPP) => file.set_len(bytes as u64)?,
+        result => result?,
+    }
+    file.sync_all()?;
+    Ok(file)
 }
 
 fn create_zeroed(path: &Path, bytes: usize) -> io::Result<File> {
@@ -320,7 +370,25 @@ mod tests {
 
     #[test]
     fn a_new_file_is_zeros_and_keeps_what_is_written() {
-        let (_directory, mut disk) = temporary();
+        zeros_and_what_is_written(|disk| disk);
+        zeros_and_what_is_written(FileDisk::giving_way);
+    }
+
+    #[test]
+    fn a_disk_that_gives_way_syncs_step_by_step() {
+        let (_directory, disk) = temporary();
+        let mut disk = disk.giving_way();
+        disk.create(FILE, 4 * STEP_BYTES).unwrap();
+        for (part, unsynced) in [(0, STEP_BYTES / 2), (1, 0), (2, STEP_BYTES / 2)] {
+            let half = [7; STEP_BYTES / 2];
+            disk.write_at(FILE, part * half.len(), &half).unwrap();
+            assert_eq!(disk.unsynced, Some(unsynced));
+        }
+    }
+
+    fn zeros_and_what_is_written(kind: impl FnOnce(FileDisk) -> FileDisk) {
+        let (_directory, disk) = temporary();
+        let mut disk = kind(disk);
         let bytes = ZEROS_BYTES + 4096;
         disk.create(FILE, bytes).unwrap();
         assert_eq!(disk.list().unwrap(), [FileEntry { number: FILE, bytes }]);

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use node::{Entry, Request};
-use paxos::{NodeId, Slot, SnapshotId};
+use node::{Entry, History, Request, SnapshotError, Thawed};
+use paxos::{NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
 /// Jobs that wait, at most.
@@ -35,6 +35,8 @@ pub enum Job {
     Read(Read),
     /// What this node sees.
     Status(oneshot::Sender<Status>),
+    /// A state was made of another node's snapshot, or could not be.
+    Thawed(Restored, Result<Box<Thawed<History>>, SnapshotError>),
     /// A snapshot can be read and given to others.
     Kept {
         /// Its name.
@@ -150,7 +152,8 @@ impl Job {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
             Job::Append(request, _) => request.command().len(),
-            Job::Read(_) | Job::Status(_) | Job::Kept { .. } => 0,
+            Job::Thawed(..) | Job::Kept { .. } => 0,
+            Job::Read(_) | Job::Status(_) => 0,
             Job::NotKept | Job::Room(_) | Job::Stop => 0,
         }
     }

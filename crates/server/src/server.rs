@@ -21,6 +21,7 @@ use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
 use crossbeam_channel::bounded;
+use node::History;
 use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -186,8 +187,14 @@ impl Server {
         };
 
         let (orders, ordered) = Orders::new();
-        let snapshotter =
-            Snapshotter::new(me, shelf, post(), inbox.clone(), counters.clone(), killed.clone());
+        let snapshotter = Snapshotter::new(
+            (me, configuration.clone()),
+            History::within(config.storage.history_bytes),
+            shelf,
+            (post(), inbox.clone()),
+            counters.clone(),
+            killed.clone(),
+        );
         let name = format!("snapshots-{me}");
         let snapshotter =
             thread::Builder::new().name(name).spawn(move || snapshotter.run(&ordered))?;

@@ -14,10 +14,10 @@ mod snapshots;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use node::{Append, Effects, History, Input, Refused, Reply, Ticket};
+use node::{Append, Effects, History, Input, Node, Refused, Reply, Ticket};
 use paxos::wire::{decode_message, encode_message};
 use paxos::{
-    Ballot, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Slot,
+    Ballot, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Restored, Slot,
     SnapshotId, Voters,
 };
 
@@ -80,6 +80,7 @@ enum Happening {
     Synced { node: NodeId, life: u32 },
     Wake { node: NodeId, life: u32 },
     Kept { node: NodeId, life: u32, snapshot: SnapshotId, bytes: Arc<[u8]> },
+    Fetched { node: NodeId, life: u32, snapshot: Restored },
     Ask { to: NodeId, appends: Vec<Append> },
     Answer { ticket: Ticket, reply: Reply<()> },
     AskToRead { node: NodeId, read: node::Read },
@@ -204,6 +205,7 @@ impl World {
             Happening::Kept { node, life, snapshot, bytes } => {
                 self.kept(node, life, snapshot, bytes)?;
             }
+            Happening::Fetched { node, life, snapshot } => self.fetched(node, life, snapshot)?,
             Happening::Ask { to, appends } => self.ask(to, appends)?,
             Happening::Answer { ticket, reply } => self.answer(ticket, &reply)?,
             Happening::AskToRead { node, read } => self.begin_to_read(node, read)?,
@@ -225,7 +227,8 @@ impl World {
             Happening::Read { node } | Happening::AskToRead { node, .. } => node,
             Happening::Synced { node, .. }
             | Happening::Wake { node, .. }
-            | Happening::Kept { node, .. } => node,
+            | Happening::Kept { node, .. }
+            | Happening::Fetched { node, .. } => node,
             _ => return None,
         };
         let until = self.hosts[*node].paused_until;
@@ -295,12 +298,21 @@ impl World {
     }
 
     fn step(&mut self, id: NodeId, input: Input) -> Checked {
+        self.act(id, |node, now, effects| node.step(now, input, effects))
+    }
+
+    /// Lets a node do something, and does what it wants done.
+    fn act(
+        &mut self,
+        id: NodeId,
+        what: impl FnOnce(&mut Node<History>, Instant, &mut Effects<History>),
+    ) -> Checked {
         let mut effects = std::mem::take(&mut self.effects);
         effects.clear();
         let host = &mut self.hosts[id];
         let writes = host.writes_in_flight();
         let node = host.node.as_mut().expect("only a living node steps");
-        node.step(host.clock.shows(self.now), input, &mut effects);
+        what(node, host.clock.shows(self.now), &mut effects);
         let limits = &self.options.limits;
         progress::bounded(id, node, &effects, writes, limits)?;
         self.learned(id)?;

@@ -29,10 +29,7 @@ fn written() -> (SnapshotId, Vec<u8>) {
     Frozen::new(&configuration(1, false), mark(), &sessions, &history).encode()
 }
 
-fn read(
-    configuration: &Configuration,
-    bytes: &[u8],
-) -> Result<(SnapshotId, Thawed<History>), SnapshotError> {
+fn read(configuration: &Configuration, bytes: &[u8]) -> Result<Thawed<History>, SnapshotError> {
     thaw(configuration, &History::default(), bytes)
 }
 
@@ -41,8 +38,8 @@ fn a_state_survives_its_bytes() {
     let (named, bytes) = written();
     assert_eq!((named.below, named.bytes), (Slot(2), bytes.len() as u64));
     let configuration = configuration(1, false);
-    let (again, thawed) = read(&configuration, &bytes).expect("its own bytes");
-    assert_eq!((again, thawed.mark), (named, mark()));
+    let thawed = read(&configuration, &bytes).expect("its own bytes");
+    assert_eq!((thawed.snapshot, thawed.mark), (named, mark()));
     assert_eq!(thawed.machine.total(), 1);
     let frozen = Frozen::new(&configuration, thawed.mark, &thawed.sessions, &thawed.machine);
     assert_eq!(frozen.encode(), (named, bytes), "one state has one form");

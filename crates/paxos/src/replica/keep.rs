@@ -117,6 +117,7 @@ impl Replica {
 
     /// Whoever drives us has restored a snapshot, and goes on from there.
     pub(super) fn on_restored(&mut self, now: Instant, mark: Mark, effects: &mut Effects) {
+        self.transfer.go_on(now);
         if mark.below <= self.learner.prefix() {
             return;
         }

@@ -173,6 +173,7 @@ impl Stage {
         let host = self.hosts.get_mut(&id).expect("a member has a host");
         let Some(node) = &mut host.node else { return Ok(()) };
         node.step(self.now, input, &mut effects);
+        node.install_fetched(self.now, &mut effects);
         self.carry_out(id, effects)
     }
 

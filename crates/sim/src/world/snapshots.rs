@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use node::{Effects, History, Input};
-use paxos::{NodeId, SnapshotId};
+use paxos::{NodeId, Restored, SnapshotId};
 
 use super::{Happening, World};
 use crate::check::{Checked, Wrong};
@@ -15,6 +15,11 @@ const SLOWER: u64 = 4;
 impl World {
     /// What a step wants done about snapshots.
     pub fn snapshots(&mut self, id: NodeId, effects: &mut Effects<History>) -> Checked {
+        if let Some(snapshot) = effects.fetched.take() {
+            let life = self.hosts[id].life;
+            let takes_us = SLOWER * self.sync_us();
+            self.after(takes_us, Happening::Fetched { node: id, life, snapshot });
+        }
         for (snapshot, bytes) in to_keep(effects) {
             let life = self.hosts[id].life;
             let takes_us = SLOWER * self.sync_us();
@@ -22,6 +27,18 @@ impl World {
         }
         let parts = self.hosts[id].shelf.parts(effects);
         parts.into_iter().try_for_each(|part| self.post(id, self.cause, part))
+    }
+
+    /// A state was made of another node's snapshot. The node has gone on meanwhile.
+    pub fn fetched(&mut self, id: NodeId, life: u32, snapshot: Restored) -> Checked {
+        let host = &self.hosts[id];
+        if host.life != life || host.node.is_none() {
+            return Ok(());
+        }
+        self.act(id, |node, now, effects| {
+            effects.fetched = Some(snapshot);
+            node.install_fetched(now, effects);
+        })
     }
 
     /// A snapshot is written, or there was no room for it.
