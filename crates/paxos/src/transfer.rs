@@ -400,9 +400,12 @@ mod tests {
         let soon = Instant(2).plus(Timing::default().resend_max);
         assert_eq!(transfer.deadline(), Some(soon));
         assert_eq!(give(&mut transfer, 3, &content, 0).1, Some(content.clone()));
-        // Nobody says what came of it.
-        assert!(!transfer.due(Instant(3).plus(RESTORE_PATIENCE), ME, &configuration()).is_empty());
-        assert_eq!(give(&mut transfer, 4, &content, 0).1, Some(content));
+        // Nobody says what came of it: another learner is asked, and listened to.
+        let asks = transfer.due(Instant(3).plus(RESTORE_PATIENCE), ME, &configuration());
+        let (other, named) = (asks[0].to, snapshot(&content));
+        let part: Arc<[u8]> = content[..].into();
+        let (_, whole) = transfer.part(Instant(4), other, Slot(0), named, 0, part);
+        assert_eq!(whole, Some(content));
     }
 
     #[test]
