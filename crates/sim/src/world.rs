@@ -2,22 +2,24 @@
 //!
 //! Time jumps to the next happening. A walk has two parts: things go wrong; then everything is
 //! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`]; how lives
-//! begin and end, and what reaches the disk between, is in [`lives`]; reads are in [`reads`].
+//! begin and end, and what reaches the disk between, is in [`lives`]; how a lost disk is replaced, in
+//! [`replacement`]; reads are in [`reads`].
 
 mod agenda;
 mod hosts;
 mod lives;
 mod misfortune;
 mod reads;
+mod replacement;
 mod snapshots;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use node::{Append, Effects, History, Input, Refused, Reply, Ticket};
-use paxos::wire::{decode_message, encode_message};
+use paxos::wire::{WireError, decode_message, encode_message};
 use paxos::{
-    Ballot, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Slot,
+    Ballot, Configuration, Envelope, Epoch, Event, Instant, Kind, NodeId, Phase1, Phase2, Slot,
     SnapshotId, Voters,
 };
 
@@ -42,7 +44,10 @@ use reads::LastRead;
 #[derive(Debug)]
 pub struct World {
     options: Options,
+    /// The first one. Roles and quorums are the same in all.
     configuration: Configuration,
+    /// All that there have been, by epoch.
+    configurations: Vec<Configuration>,
     never_starting: BTreeSet<NodeId>,
     now: Instant,
     luck: Luck,
@@ -76,7 +81,7 @@ pub struct World {
 
 #[derive(Debug)]
 enum Happening {
-    Arrive { to: NodeId, number: u64, bytes: Box<[u8]> },
+    Arrive { to: NodeId, number: u64, epoch: Epoch, bytes: Box<[u8]> },
     Synced { node: NodeId, life: u32 },
     Wake { node: NodeId, life: u32 },
     Kept { node: NodeId, life: u32, snapshot: SnapshotId, bytes: Arc<[u8]> },
@@ -119,6 +124,7 @@ impl World {
             checks: Checks::new(&configuration),
             hosts: Hosts::of(&options, &configuration, &mut luck.nodes),
             options,
+            configurations: vec![configuration.clone()],
             configuration,
             now: Instant(0),
             luck,
@@ -198,7 +204,9 @@ impl World {
             return Ok(false);
         }
         match happening {
-            Happening::Arrive { to, number, bytes } => self.arrive(to, number, &bytes)?,
+            Happening::Arrive { to, number, epoch, bytes } => {
+                self.arrive(to, number, epoch, &bytes)?;
+            }
             Happening::Synced { node, life } => self.synced(node, life)?,
             Happening::Wake { node, life } => self.wake(node, life)?,
             Happening::Kept { node, life, snapshot, bytes } => {
@@ -260,12 +268,25 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, to: NodeId, number: u64, bytes: &[u8]) -> Checked {
+    /// A message arrives that was said in this epoch.
+    fn arrive(&mut self, to: NodeId, number: u64, epoch: Epoch, bytes: &[u8]) -> Checked {
         let host = &self.hosts[to];
         if host.node.is_none() || host.is_silent {
             return Ok(());
         }
         let decoded = decode_message(host.configuration(), to, bytes);
+        let own = host.configuration().epoch();
+        match &decoded {
+            Err(WireError::Epoch(_)) if epoch != own => {
+                self.statistics.epochs_unheard += 1;
+                return Ok(());
+            }
+            Ok((from, _)) if epoch != own => {
+                let what = format!("{to} hears {from} of epoch {}, and is in {}", epoch.0, own.0);
+                return Err(Wrong { promise: "wire", what });
+            }
+            _ => {}
+        }
         let (from, message) = decoded.map_err(|error| Wrong {
             promise: "wire",
             what: format!("{to} cannot read what a correct node sent: {error}"),
@@ -387,7 +408,8 @@ impl World {
         self.sent += 1;
         let number = self.sent;
         // Judged by what it says; recorded all the same, so that a violation's last line shows it.
-        let judged = self.checks.wire.leaves(from, host.life, &message, host.durable());
+        let epoch = host.configuration().epoch();
+        let judged = self.checks.wire.leaves(from, host.life, epoch, &message, host.durable());
         self.kinds[usize::from(message.kind() as u8)] += 1;
         let twisted = self.options.broken.and_then(|broken| {
             broken.twist(&self.configuration, from, &mut message, &mut self.luck.broken)
@@ -398,7 +420,9 @@ impl World {
         for speaker in [Some(from), twisted].into_iter().flatten() {
             let mut bytes = std::mem::take(&mut self.bytes);
             bytes.clear();
-            encode_message(&self.configuration, speaker, to, &message, &mut bytes);
+            let speaks_in = self.hosts[speaker].configuration();
+            let epoch = speaks_in.epoch();
+            encode_message(speaks_in, speaker, to, &message, &mut bytes);
             let arrives = if from == to || forged.is_some() {
                 [Some(Instant(self.now.0 + SELF_US)), None]
             } else {
@@ -406,7 +430,7 @@ impl World {
             };
             for at in arrives.into_iter().flatten() {
                 let bytes = bytes.as_slice().into();
-                self.at(at, Happening::Arrive { to, number, bytes });
+                self.at(at, Happening::Arrive { to, number, epoch, bytes });
             }
             self.bytes = bytes;
             self.recording.note(self.now, || {
@@ -496,6 +520,7 @@ impl World {
                 self.revive(id)?;
             }
         }
+        self.replace_all();
         self.after(LOOK_US, Happening::Look);
         Ok(())
     }
@@ -528,11 +553,12 @@ impl World {
 
     /// Too few are in no doubt, or what others miss is in snapshots too few for any vote to be cut.
     fn may_stay_suspect(&self) -> bool {
-        self.is_short() || self.configuration.copies().is_none()
+        let snapshots = self.options.snapshot_every_bytes > 0;
+        self.is_short() || (snapshots && self.configuration.copies().is_none())
     }
 
-    /// Whether it is over: no acceptor in doubt of its votes, every client answered, every learner
-    /// with the same, whole history, which each has shown to one more linearizable read.
+    /// Whether it is over: everybody in the newest epoch, no acceptor in doubt of its votes, every
+    /// client answered, every learner with the same, whole history, which each has shown to one more linearizable read.
     fn look(&mut self) -> Result<bool, Wrong> {
         let healed = self.healed.expect("the world looks once it is healed");
         let took_us = self.now.0 - healed.0;
@@ -541,7 +567,9 @@ impl World {
         let living = |id: &NodeId| self.hosts[*id].node.as_ref();
         let suspects = self.suspects();
         let mut prefixes = learners.iter().filter_map(living).map(|node| node.replica().chosen());
-        let is_over = self.workload.is_done() && prefixes.all(|prefix| prefix == chosen);
+        let is_over = self.workload.is_done()
+            && prefixes.all(|prefix| prefix == chosen)
+            && self.all_have_gone_over();
         if is_over && (suspects.is_empty() || self.may_stay_suspect()) {
             if self.last_reads.is_none() {
                 self.statistics.converged_us = took_us;
