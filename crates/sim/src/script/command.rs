@@ -154,15 +154,8 @@ impl Command {
             ["crash", name, "keeping", "its", "write"] => {
                 Command::Crash { node: node(name)?, keeps: true }
             }
-            ["restart", name] => Command::Restart { node: node(name)?, lower: false, epoch: None },
-            ["restart", name, "in", "epoch", epoch] => {
-                let epoch = Some(number(epoch)?);
-                Command::Restart { node: node(name)?, lower: false, epoch }
-            }
+            ["restart", name, rest @ ..] => restart(node(name)?, rest)?,
             ["replace", name] => Command::Replace(node(name)?),
-            ["restart", name, "with", "lower", "bits"] => {
-                Command::Restart { node: node(name)?, lower: true, epoch: None }
-            }
             ["stall", list @ ..] => Command::Stall(nodes(list)?),
             ["resume", list @ ..] => Command::Resume(nodes(list)?),
             ["break", name] => Command::Break(node(name)?),
@@ -327,6 +320,17 @@ fn append(words: &[&str], names: &Names) -> Result<Command, String> {
         return Err(format!("{text} would be taken for the protocol's own"));
     }
     Ok(Command::Append { asked: Asked { client, sequence, to }, texts })
+}
+
+/// Nothing, `with lower bits` or `in epoch 1`.
+fn restart(node: NodeId, words: &[&str]) -> Result<Command, String> {
+    let (lower, epoch) = match words {
+        [] => (false, None),
+        ["with", "lower", "bits"] => (true, None),
+        ["in", "epoch", epoch] => (false, Some(number(epoch)?)),
+        _ => return Err("restart it `with lower bits`, or `in epoch 1`?".into()),
+    };
+    Ok(Command::Restart { node, lower, epoch })
 }
 
 fn number_of(client: &str) -> Result<u8, String> {
