@@ -148,8 +148,8 @@ impl Storage {
         }
     }
 
-    /// The journal of a disk that takes the place of a lost one: it says that every vote is lost, or
-    /// is just empty if the world `forgets` to say it.
+    /// The journal of a disk that takes the place of a lost one: it says that every vote is lost,
+    /// or is just empty if the world `forgets` to say it.
     pub fn replacing(
         configuration: Configuration,
         node: NodeId,
