@@ -71,6 +71,7 @@ fn small(seed: u64, broken: Option<Broken>) -> Options {
     faults.misfortune_us_max = faults.misfortune_us_max.min(MISFORTUNE_US_MAX);
     // The follower does not read what was lost and mended.
     faults.rot_permille = 0;
+    faults.lost_disk = 0;
     faults.weather.delay_us_max += DELAY_US;
     faults.weather.loss_permille += LOSS_PERMILLE;
     match broken {

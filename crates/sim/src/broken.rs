@@ -39,11 +39,13 @@ pub enum Broken {
     /// Acceptors that have lost votes take them for lost at the beginning of their journal, so that
     /// leaders settle the loss who counted some of those votes.
     EarlyLoss,
+    /// A lost disk is replaced by an empty one, as if nothing had been lost.
+    ForgottenLoss,
 }
 
 impl Broken {
     /// Every broken world.
-    pub const ALL: [Broken; 15] = [
+    pub const ALL: [Broken; 16] = [
         Broken::SendsBeforeSync,
         Broken::SameIncarnation,
         Broken::Amnesia,
@@ -59,6 +61,7 @@ impl Broken {
         Broken::LowIndex,
         Broken::TrustedSuspect,
         Broken::EarlyLoss,
+        Broken::ForgottenLoss,
     ];
 
     /// What becomes of a message on its way, and who seems to have sent copies of it.

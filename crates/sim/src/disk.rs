@@ -13,10 +13,10 @@ use std::ops::Range;
 use journal::{Disk, DiskError, Entry, Fault, FaultyDisk, Identity, Journal, OpenError, Options};
 use journal::{FormatError, SECTOR_BYTES, SegmentNumber, Sequence};
 use node::Ledger;
-use node::recovery::{Recovery, RecoveryError};
+use node::recovery::{Recovery, RecoveryError, replacement};
 use paxos::acceptor::Acceptor;
-use paxos::wire::encode_record;
-use paxos::{Configuration, NodeId, Record, Rng};
+use paxos::wire::{WireError, encode_record};
+use paxos::{Configuration, Epoch, NodeId, Record, Rng};
 
 /// A segment's size: so small that a walk of a few seconds fills several.
 const SEGMENT_BYTES: usize = 8 * SECTOR_BYTES;
@@ -33,12 +33,17 @@ pub struct Storage {
     last_batch: usize,
     /// What was appended since. A later life may find a prefix of it.
     appended: Vec<(u64, Record)>,
+    /// What was acknowledged, and a life could not read.
+    holed: Vec<(u64, Record)>,
     /// What all acknowledged records fold to, those included that were cut since.
     folded: Acceptor,
     /// Which frames are needed.
     ledger: Ledger,
     /// Frames below were cut, or are about to be.
     cut: u64,
+    /// The latest epoch of what was acknowledged, and of what was appended since.
+    written_in: Epoch,
+    appended_in: Epoch,
     bytes: Vec<u8>,
 }
 
@@ -106,6 +111,8 @@ pub enum Found {
         /// The first of them, counted in frames.
         from: u64,
     },
+    /// It opens and holds a record of this later epoch, so the acceptor must not start in ours.
+    Later(Epoch),
     /// It opens and lacks acknowledged records of the last batch, from some record to its end: the
     /// one damage that a journal alone cannot see, for only a later batch vouches for this one.
     LastBatchGone,
@@ -121,10 +128,9 @@ pub enum Found {
 impl Storage {
     /// A formatted, empty journal.
     pub fn new(configuration: Configuration, node: NodeId, rng: &mut Rng) -> Storage {
-        let member = &configuration.members()[&node];
-        let disk = member.disk.expect("an acceptor has a disk").0;
-        let identity = Identity { cluster: configuration.cluster().0, node: node.0, disk };
+        let identity = identity(&configuration, node);
         let disk = formatted(identity, rng.draw());
+        let epoch = configuration.epoch();
         Storage {
             configuration,
             identity,
@@ -132,11 +138,72 @@ impl Storage {
             acknowledged: Vec::new(),
             last_batch: 0,
             appended: Vec::new(),
+            holed: Vec::new(),
             folded: Acceptor::default(),
             ledger: Ledger::default(),
             cut: 0,
+            written_in: epoch,
+            appended_in: epoch,
             bytes: Vec::new(),
         }
+    }
+
+    /// The journal of a disk that takes the place of a lost one: it says that every vote is lost,
+    /// or is just empty if the world `forgets` to say it.
+    pub fn replacing(
+        configuration: Configuration,
+        node: NodeId,
+        forgets: bool,
+        rng: &mut Rng,
+    ) -> Storage {
+        let mut storage = Storage::new(configuration, node, rng);
+        let State::Closed(disk) = storage.state else { unreachable!("it was just formatted") };
+        let options = Options { segment_bytes: SEGMENT_BYTES };
+        let opened = Journal::open(disk, storage.identity, options, |_| {});
+        let (mut journal, _) = opened.expect("a formatted journal opens");
+        if !forgets {
+            let frame = journal.append(&replacement(&storage.configuration));
+            let frame = frame.expect("no fault is scheduled").0;
+            journal.sync().expect("no fault is scheduled");
+            storage.acknowledged.push((frame, Record::Suspect));
+            storage.folded.apply(&Record::Suspect);
+            storage.last_batch = 1;
+        }
+        storage.state = State::Closed(journal.into_disk());
+        storage
+    }
+
+    /// The next life writes in this configuration.
+    pub fn go_over(&mut self, configuration: Configuration) {
+        self.configuration = configuration;
+    }
+
+    /// The latest epoch in which anything was written.
+    pub fn written_in(&self) -> Epoch {
+        self.written_in
+    }
+
+    /// What a life would find that begins with this configuration. Nothing changes.
+    pub fn found_in(&self, configuration: &Configuration) -> Found {
+        let State::Closed(disk) = &self.state else {
+            unreachable!("only asked between two lives");
+        };
+        let mut other = Storage {
+            configuration: configuration.clone(),
+            identity: identity(configuration, NodeId(self.identity.node)),
+            state: State::Closed(disk.clone()),
+            acknowledged: self.acknowledged.clone(),
+            last_batch: self.last_batch,
+            appended: self.appended.clone(),
+            holed: self.holed.clone(),
+            folded: self.folded.clone(),
+            ledger: Ledger::default(),
+            cut: self.cut,
+            written_in: self.written_in,
+            appended_in: self.appended_in,
+            bytes: Vec::new(),
+        };
+        other.open()
     }
 
     /// Opens the journal as a new life does, and compares what it says with what it must. Unless
@@ -166,20 +233,34 @@ impl Storage {
         let records = match recovery.finish() {
             Ok(records) => records,
             Err(RecoveryError::PromiseLost { from, .. }) => return Found::PromiseLost { from },
+            Err(RecoveryError::Foreign { why: WireError::Epoch(epoch), .. }) => {
+                return Found::Later(Epoch(epoch));
+            }
             Err(RecoveryError::Foreign { .. }) => return Found::Other,
         };
         let found: Vec<(u64, Record)> = frames.into_iter().zip(records.clone()).collect();
         // What was cut may be gone, and may still be there.
         let first = found.first().map_or(self.cut, |(frame, _)| (*frame).min(self.cut));
         self.acknowledged.retain(|(frame, _)| *frame >= first);
-        let all = self.acknowledged.len();
         let is_lost = |frame| holes.iter().any(|hole| hole.contains(&frame));
-        self.acknowledged.retain(|(frame, _)| !is_lost(*frame));
-        let is_holed = self.acknowledged.len() < all;
+        let holed = self.acknowledged.extract_if(.., |(frame, _)| is_lost(*frame));
+        let holed: Vec<(u64, Record)> = holed.collect();
+        let is_holed = !holed.is_empty();
+        self.holed.extend(holed);
         let kept = self.acknowledged.len();
-        let mut known = self.acknowledged.iter().chain(&self.appended);
-        if found.iter().any(|it| known.next() != Some(it)) {
-            return Found::Other;
+        let mut known = self.acknowledged.iter().chain(&self.appended).peekable();
+        let mut is_back = false;
+        for it in &found {
+            if known.next_if_eq(&it).is_none() {
+                if !self.holed.contains(it) {
+                    return Found::Other;
+                }
+                is_back = true;
+            }
+        }
+        if is_back {
+            // A hole is one because of what follows, and that is gone now.
+            return Found::TailGone;
         }
         if found.len() < kept {
             let is_last = found.len() >= kept.saturating_sub(self.last_batch);
@@ -188,6 +269,7 @@ impl Storage {
         let late: Vec<Record> = found[kept..].iter().map(|(_, record)| record.clone()).collect();
         if !late.is_empty() {
             self.last_batch = late.len();
+            self.written_in = self.appended_in;
         }
         for (_, record) in &found[kept..] {
             self.folded.apply(record);
@@ -223,6 +305,7 @@ impl Storage {
             })?;
             self.ledger.note(frame.0, record);
             self.appended.push((frame.0, record.clone()));
+            self.appended_in = self.configuration.epoch();
         }
         Ok(())
     }
@@ -241,6 +324,7 @@ impl Storage {
         let batch = std::mem::take(&mut self.appended);
         if !batch.is_empty() {
             self.last_batch = batch.len();
+            self.written_in = self.appended_in;
         }
         self.acknowledged.extend_from_slice(&batch);
         let batch: Vec<Record> = batch.into_iter().map(|(_, record)| record).collect();
@@ -347,11 +431,14 @@ impl Storage {
             let mut sought = frame.to_le_bytes().to_vec();
             sought.extend([0; 8]);
             encode_record(&self.configuration, record, &mut sought);
+            // The checksum, and the epoch that it was written in.
+            let unknown = |at: usize| (8..16).contains(&at) || (34..42).contains(&at);
             for file in &files {
                 let mut bytes = vec![0; file.bytes];
                 disk.read_at(file.number, 0, &mut bytes).expect("the power is back");
                 for (offset, here) in bytes.windows(sought.len()).enumerate() {
-                    if here[..8] == sought[..8] && here[16..] == sought[16..] {
+                    let mut bytes = here.iter().zip(&sought).enumerate();
+                    if bytes.all(|(at, (one, other))| one == other || unknown(at)) {
                         disk.flip(file.number, offset + 16, 1);
                     }
                 }
@@ -411,6 +498,12 @@ fn folded(records: &[(u64, Record)]) -> Acceptor {
         acceptor.apply(record);
     }
     acceptor
+}
+
+fn identity(configuration: &Configuration, node: NodeId) -> Identity {
+    let member = &configuration.members()[&node];
+    let disk = member.disk.expect("an acceptor has a disk").0;
+    Identity { cluster: configuration.cluster().0, node: node.0, disk }
 }
 
 /// A byte of the disk.

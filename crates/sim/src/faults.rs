@@ -42,10 +42,15 @@ pub struct Faults {
     pub drift: u64,
     /// A clock jumps ahead.
     pub jump: u64,
+    /// An acceptor's disk is lost for good, if the others can elect a leader; later it is replaced.
+    pub lost_disk: u64,
     /// How far a clock may drift, in permille of true time; below 1000.
     pub drift_permille_max: u64,
     /// How far a clock jumps, at most.
     pub jump_us_max: u64,
+    /// The longest until a lost disk is replaced, and then again until every node has gone over to
+    /// the configuration that says so.
+    pub replace_us_max: u64,
     /// How many revived acceptors find their disk damaged beyond what the protocol promises to
     /// survive. They must not start.
     pub damage_permille: u64,
@@ -137,8 +142,10 @@ impl Faults {
         slow_disk: 0,
         drift: 0,
         jump: 0,
+        lost_disk: 0,
         drift_permille_max: 0,
         jump_us_max: 0,
+        replace_us_max: 0,
         damage_permille: 0,
         snapshot_loss_permille: 0,
         rot_permille: 0,
@@ -184,8 +191,10 @@ impl Faults {
             slow_disk: up_to(2),
             drift: up_to(2),
             jump: up_to(1),
+            lost_disk: 0,
             drift_permille_max: up_to(400),
             jump_us_max: 1_000 + up_to(2_000_000),
+            replace_us_max: 0,
             damage_permille: 0,
             snapshot_loss_permille: up_to(200) * up_to(1),
             rot_permille: 0,

@@ -45,6 +45,8 @@ pub struct Host {
     pub clock: Clock,
     /// Its disk is damaged, and it must never start again.
     pub is_out: bool,
+    /// Its disk is gone for good, and no other has taken its place yet.
+    pub is_lost: bool,
     /// How much of this life's history was looked at.
     pub looked: Slot,
     /// The earliest tick that is planned, in the world's time.
@@ -80,6 +82,7 @@ impl Host {
             slow_until: Instant(0),
             clock: Clock::new(),
             is_out: false,
+            is_lost: false,
             looked: Slot::FIRST,
             wake: None,
             config,
@@ -170,6 +173,33 @@ impl Host {
     pub fn end_failed(&mut self) {
         self.forget();
         self.storage.as_mut().expect("only an acceptor's disk fails").end_failed();
+    }
+
+    /// The disk is gone, with everything on it.
+    pub fn lose_disk(&mut self) {
+        self.is_lost = true;
+        self.is_out = false;
+        self.shelf.lose();
+        self.durable = Acceptor::default();
+        self.expected = Acceptor::default();
+    }
+
+    /// Between two lives: the next one begins with another configuration. Tells whether that names
+    /// another disk in the place of the lost one, which says that every vote is lost, unless the
+    /// world `forgets` that.
+    pub fn go_over(&mut self, configuration: Configuration, forgets: bool, rng: &mut Rng) -> bool {
+        let disk = |of: &Configuration| of.members()[&self.config.node].disk;
+        let is_another = disk(&configuration) != disk(&self.config.configuration);
+        self.config.configuration = configuration.clone();
+        let Some(storage) = &mut self.storage else { return false };
+        let is_replaced = self.is_lost && is_another;
+        if is_replaced {
+            *storage = Storage::replacing(configuration, self.config.node, forgets, rng);
+            self.is_lost = false;
+        } else {
+            storage.go_over(configuration);
+        }
+        is_replaced
     }
 
     fn forget(&mut self) {

@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use paxos::{ClusterId, Configuration, ConfigurationError, DiskId, Member, NodeId, Roles};
+use paxos::{
+    ClusterId, Configuration, ConfigurationError, DiskId, Epoch, Member, NodeId, Phase1, Phase2,
+    Roles,
+};
 use serde::{Deserialize, Serialize};
+
+/// Every disk that nobody has replaced.
+const DISK: DiskId = DiskId([7; 16]);
 
 /// The members of a cluster, by number and role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +90,7 @@ impl Shape {
         let members: BTreeMap<NodeId, Member> = (1..)
             .zip(all)
             .map(|(id, (roles, has_disk))| {
-                let disk = has_disk.then_some(DiskId([7; 16]));
+                let disk = has_disk.then_some(DISK);
                 (NodeId(id), Member { roles, disk })
             })
             .collect();
@@ -100,6 +106,22 @@ impl Shape {
         let failed = usize::try_from(self.failed).expect("a few nodes");
         configuration.acceptors().iter().rev().take(failed).copied().collect()
     }
+}
+
+/// The configuration that follows this one if an acceptor gets another disk.
+///
+/// # Panics
+/// If it is no member.
+pub fn replaced(configuration: &Configuration, acceptor: NodeId) -> Configuration {
+    let epoch = Epoch(configuration.epoch().0 + 1);
+    let mut members = configuration.members().clone();
+    let mut disk = DISK.0;
+    disk[..8].copy_from_slice(&epoch.0.to_le_bytes());
+    members.get_mut(&acceptor).expect("a member's disk").disk = Some(DiskId(disk));
+    let [phase1, phase2] =
+        [configuration.quorum_size::<Phase1>(), configuration.quorum_size::<Phase2>()];
+    let next = Configuration::flexible(configuration.cluster(), members, phase1, phase2);
+    next.expect("nothing but a disk has changed").with_epoch(epoch)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

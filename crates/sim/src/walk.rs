@@ -97,6 +97,14 @@ pub struct Statistics {
     pub damage_refused: u64,
     /// Damaged last batches, which no journal can tell from torn ones; taken back by the world.
     pub damage_unseen: u64,
+    /// Acceptors' disks that were lost for good.
+    pub disks_lost: u64,
+    /// How many of them were replaced.
+    pub disks_replaced: u64,
+    /// Starts with a configuration that was over, which their acceptors refused.
+    pub epochs_refused: u64,
+    /// Messages of another epoch, which nobody heard.
+    pub epochs_unheard: u64,
     /// Misfortunes other than crashes.
     pub misfortunes: u64,
     /// Misfortunes that were due, crashes and those that were spared included.
@@ -146,8 +154,11 @@ impl Options {
             spared: BTreeSet::new(),
             broken: None,
         };
-        // Drawn last, so that the rest of a seed's world is as it was before disks rotted.
+        // Drawn last, so that the rest of a seed's world is as it was before disks rotted, and
+        // before they were lost.
         options.faults.rot_permille = rng.below(401) * rng.below(2);
+        options.faults.lost_disk = rng.below(3) * rng.below(2);
+        options.faults.replace_us_max = 20_000 + rng.below(800_000);
         options
     }
 
@@ -228,6 +239,10 @@ impl Statistics {
         self.disk_failures += other.disk_failures;
         self.damage_refused += other.damage_refused;
         self.damage_unseen += other.damage_unseen;
+        self.disks_lost += other.disks_lost;
+        self.disks_replaced += other.disks_replaced;
+        self.epochs_refused += other.epochs_refused;
+        self.epochs_unheard += other.epochs_unheard;
         self.misfortunes += other.misfortunes;
         self.due += other.due;
         self.snapshots += other.snapshots;

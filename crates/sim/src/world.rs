@@ -2,29 +2,29 @@
 //!
 //! Time jumps to the next happening. A walk has two parts: things go wrong; then everything is
 //! healed, and the cluster must converge. What goes wrong and when is in [`misfortune`]; how lives
-//! begin and end, and what reaches the disk between, is in [`lives`]; reads are in [`reads`].
+//! begin and end, and what reaches the disk between, is in [`lives`]; how a lost disk is replaced
+//! is in [`replacement`]; reads are in [`reads`]; the healing and after is in [`end`].
 
 mod agenda;
+mod end;
 mod hosts;
 mod lives;
 mod misfortune;
 mod reads;
+mod replacement;
 mod snapshots;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use node::{Append, Effects, History, Input, Node, Refused, Reply, Ticket};
-use paxos::wire::{decode_message, encode_message};
+use paxos::wire::{WireError, decode_message, encode_message};
 use paxos::{
-    Ballot, Configuration, Envelope, Event, Instant, Kind, NodeId, Phase1, Phase2, Restored, Slot,
-    SnapshotId, Voters,
+    Ballot, Configuration, Envelope, Epoch, Event, Instant, Kind, NodeId, Restored, SnapshotId,
 };
 
 use crate::check::linearizable::Read;
 use crate::check::{Checked, Checks, Wrong, progress};
-use crate::clock::TRUE_PACE;
-use crate::faults::Weather;
 use crate::fingerprint::Fingerprint;
 use crate::luck::Luck;
 use crate::network::Network;
@@ -42,7 +42,10 @@ use reads::LastRead;
 #[derive(Debug)]
 pub struct World {
     options: Options,
+    /// The first one. Roles and quorums are the same in all.
     configuration: Configuration,
+    /// All that there have been, by epoch.
+    configurations: Vec<Configuration>,
     never_starting: BTreeSet<NodeId>,
     now: Instant,
     luck: Luck,
@@ -76,7 +79,7 @@ pub struct World {
 
 #[derive(Debug)]
 enum Happening {
-    Arrive { to: NodeId, number: u64, bytes: Box<[u8]> },
+    Arrive { to: NodeId, number: u64, epoch: Epoch, bytes: Box<[u8]> },
     Synced { node: NodeId, life: u32 },
     Wake { node: NodeId, life: u32 },
     Kept { node: NodeId, life: u32, snapshot: SnapshotId, bytes: Arc<[u8]> },
@@ -120,6 +123,7 @@ impl World {
             checks: Checks::new(&configuration),
             hosts: Hosts::of(&options, &configuration, &mut luck.nodes),
             options,
+            configurations: vec![configuration.clone()],
             configuration,
             now: Instant(0),
             luck,
@@ -199,7 +203,9 @@ impl World {
             return Ok(false);
         }
         match happening {
-            Happening::Arrive { to, number, bytes } => self.arrive(to, number, &bytes)?,
+            Happening::Arrive { to, number, epoch, bytes } => {
+                self.arrive(to, number, epoch, &bytes)?;
+            }
             Happening::Synced { node, life } => self.synced(node, life)?,
             Happening::Wake { node, life } => self.wake(node, life)?,
             Happening::Kept { node, life, snapshot, bytes } => {
@@ -263,12 +269,25 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, to: NodeId, number: u64, bytes: &[u8]) -> Checked {
+    /// A message arrives that was said in this epoch.
+    fn arrive(&mut self, to: NodeId, number: u64, epoch: Epoch, bytes: &[u8]) -> Checked {
         let host = &self.hosts[to];
         if host.node.is_none() || host.is_silent {
             return Ok(());
         }
         let decoded = decode_message(host.configuration(), to, bytes);
+        let own = host.configuration().epoch();
+        match &decoded {
+            Err(WireError::Epoch(_)) if epoch != own => {
+                self.statistics.epochs_unheard += 1;
+                return Ok(());
+            }
+            Ok((from, _)) if epoch != own => {
+                let what = format!("{to} hears {from} of epoch {}, and is in {}", epoch.0, own.0);
+                return Err(Wrong { promise: "wire", what });
+            }
+            _ => {}
+        }
         let (from, message) = decoded.map_err(|error| Wrong {
             promise: "wire",
             what: format!("{to} cannot read what a correct node sent: {error}"),
@@ -399,7 +418,8 @@ impl World {
         self.sent += 1;
         let number = self.sent;
         // Judged by what it says; recorded all the same, so that a violation's last line shows it.
-        let judged = self.checks.wire.leaves(from, host.life, &message, host.durable());
+        let epoch = host.configuration().epoch();
+        let judged = self.checks.wire.leaves(from, host.life, epoch, &message, host.durable());
         self.kinds[usize::from(message.kind() as u8)] += 1;
         let twisted = self.options.broken.and_then(|broken| {
             broken.twist(&self.configuration, from, &mut message, &mut self.luck.broken)
@@ -410,7 +430,9 @@ impl World {
         for speaker in [Some(from), twisted].into_iter().flatten() {
             let mut bytes = std::mem::take(&mut self.bytes);
             bytes.clear();
-            encode_message(&self.configuration, speaker, to, &message, &mut bytes);
+            let speaks_in = self.hosts[speaker].configuration();
+            let epoch = speaks_in.epoch();
+            encode_message(speaks_in, speaker, to, &message, &mut bytes);
             let arrives = if from == to || forged.is_some() {
                 [Some(Instant(self.now.0 + SELF_US)), None]
             } else {
@@ -418,7 +440,7 @@ impl World {
             };
             for at in arrives.into_iter().flatten() {
                 let bytes = bytes.as_slice().into();
-                self.at(at, Happening::Arrive { to, number, bytes });
+                self.at(at, Happening::Arrive { to, number, epoch, bytes });
             }
             self.bytes = bytes;
             self.recording.note(self.now, || {
@@ -484,115 +506,6 @@ impl World {
             }
             Heard::Wrong(what) => Err(Wrong { promise: "once", what }),
         }
-    }
-
-    // ---- the end ----
-
-    fn heal(&mut self) -> Checked {
-        if self.healed.is_some() {
-            return Ok(());
-        }
-        self.healed = Some(self.now);
-        self.network.heal(Weather::CALM);
-        let all: Vec<NodeId> = self.hosts.ids().collect();
-        self.tell("everything heals".to_owned());
-        for id in all {
-            let host = &mut self.hosts[id];
-            host.is_silent = false;
-            host.paused_until = host.paused_until.min(self.now);
-            host.slow_until = host.slow_until.min(self.now);
-            host.clock.set_pace(self.now, TRUE_PACE);
-            host.wake = None;
-            self.plan_wake(id);
-            if self.hosts[id].node.is_none() {
-                self.revive(id)?;
-            }
-        }
-        self.after(LOOK_US, Happening::Look);
-        Ok(())
-    }
-
-    /// Whoever lost more than the protocol promises to survive is promised no progress: no quorum
-    /// of one of the phases is left, or no leader.
-    fn is_short(&self) -> bool {
-        let (mut phase1, mut phase2) = (Voters::<Phase1>::default(), Voters::<Phase2>::default());
-        let lives = |id: &NodeId| !self.hosts[*id].is_out && !self.never_starting.contains(id);
-        for acceptor in self.clean() {
-            self.configuration.count(&mut phase1, acceptor);
-        }
-        for acceptor in self.configuration.acceptors().iter().filter(|id| lives(id)) {
-            self.configuration.count(&mut phase2, *acceptor);
-        }
-        let has_quorums =
-            self.configuration.is_quorum(phase1) && self.configuration.is_quorum(phase2);
-        !has_quorums || !self.configuration.leaders().any(|id| lives(&id))
-    }
-
-    /// Acceptors that live and have lost votes that they have not mended.
-    fn suspects(&self) -> Vec<NodeId> {
-        let acceptors = self.configuration.acceptors().iter().copied();
-        let is_suspect = |id: &NodeId| {
-            let acceptor = self.hosts[*id].node.as_ref().and_then(|node| node.replica().acceptor());
-            acceptor.is_some_and(|acceptor| acceptor.suspect() > Slot::FIRST)
-        };
-        acceptors.filter(is_suspect).collect()
-    }
-
-    /// Too few are in no doubt, or what others miss is in snapshots too few for any vote to be cut.
-    fn may_stay_suspect(&self) -> bool {
-        self.is_short() || self.configuration.copies().is_none()
-    }
-
-    /// Whether it is over: no acceptor in doubt of its votes, every client answered, every learner
-    /// with the same, whole history, which each has shown to one more linearizable read.
-    fn look(&mut self) -> Result<bool, Wrong> {
-        let healed = self.healed.expect("the world looks once it is healed");
-        let took_us = self.now.0 - healed.0;
-        let chosen = Slot(self.checks.agreement.slots());
-        let learners: Vec<NodeId> = self.configuration.learners().collect();
-        let living = |id: &NodeId| self.hosts[*id].node.as_ref();
-        let suspects = self.suspects();
-        let mut prefixes = learners.iter().filter_map(living).map(|node| node.replica().chosen());
-        let is_over = self.workload.is_done() && prefixes.all(|prefix| prefix == chosen);
-        if is_over && (suspects.is_empty() || self.may_stay_suspect()) {
-            if self.last_reads.is_none() {
-                self.statistics.converged_us = took_us;
-            }
-            if self.is_short() || self.last_reads_are_answered() {
-                for id in &learners {
-                    if let Some(node) = &self.hosts[*id].node {
-                        self.checks.once.whole(*id, node.machine().entries(), &self.workload)?;
-                    }
-                }
-                self.checks.linearizable.whole(&self.checks.once)?;
-                return Ok(true);
-            }
-        }
-        if self.is_short() && took_us > progress::SHORT_OF_NODES_US {
-            self.checks.linearizable.whole(&self.checks.once)?;
-            return Ok(true);
-        }
-        if took_us > progress::CONVERGES_US {
-            self.checks.linearizable.whole(&self.checks.once)?;
-            let open = self.workload.unanswered();
-            let parts: Vec<String> = self
-                .hosts
-                .iter()
-                .filter_map(|host| {
-                    let replica = host.node.as_ref()?.replica();
-                    let (part, ballot) = (replica.part(), replica.ballot());
-                    Some(format!("{} {part:?} {ballot:?} {}", host.id(), replica.chosen()))
-                })
-                .collect();
-            return Err(progress::late(format!(
-                "{took_us} us after the healing {chosen} slots are chosen, {} values are open, \
-                 {:?} wait, {suspects:?} are suspect; {parts:?}",
-                open.len(),
-                self.last_reads
-            )));
-        }
-        self.after(LOOK_US, Happening::Look);
-        Ok(false)
     }
 }
 

@@ -34,6 +34,9 @@ fn check(broken: Broken, seeds: u64) -> BTreeSet<&'static str> {
             options.faults.rot_permille = 900;
             options.faults.crash += 4;
         }
+        if broken == Broken::ForgottenLoss {
+            options.faults.lost_disk = 4;
+        }
         noticed.extend(walk(seed, &options).violation.map(|violation| violation.promise));
     }
     noticed
@@ -113,6 +116,11 @@ fn an_index_below_what_is_in_flight_is_noticed() {
 #[test]
 fn lost_votes_that_are_taken_for_no_votes_are_noticed() {
     noticed(Broken::TrustedSuspect, "agreement");
+}
+
+#[test]
+fn a_replaced_disk_that_does_not_say_so_is_noticed() {
+    noticed(Broken::ForgottenLoss, "wire");
 }
 
 #[test]

@@ -52,6 +52,10 @@ fn everything_that_can_happen_happens() {
     assert!(total.snapshots > 0);
     assert!(total.snapshots_lost > 0);
     assert!(total.misfortunes > 0);
+    assert!(total.disks_lost > 0);
+    assert_eq!(total.disks_replaced, total.disks_lost);
+    assert!(total.epochs_refused > 0, "nobody tries to go back");
+    assert!(total.epochs_unheard > 0, "nobody speaks in an epoch that is over");
 }
 
 #[test]

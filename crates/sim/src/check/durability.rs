@@ -1,8 +1,8 @@
 //! Promise: what an acceptor has in memory is what its disk and its queue of writes fold to; and
 //! a journal gives back, after every crash, what it has acknowledged and a prefix of the rest.
 
-use paxos::NodeId;
 use paxos::acceptor::Acceptor;
+use paxos::{Epoch, NodeId};
 
 use super::{Checked, Wrong};
 use crate::disk::{Damage, Found};
@@ -41,6 +41,7 @@ pub fn lost(node: NodeId, found: &Found) -> Wrong {
         Found::PromiseLost { from } => {
             format!("has lost what it promised, in its journal from frame {from} on")
         }
+        Found::Later(epoch) => format!("has written in epoch {} already", epoch.0),
         Found::TailGone => "has lost more than it acknowledged last".to_owned(),
         Found::LastBatchGone => "has lost the batch that it acknowledged last".to_owned(),
         Found::Forgetful => "has cut what still counts".to_owned(),
@@ -52,6 +53,12 @@ pub fn lost(node: NodeId, found: &Found) -> Wrong {
 /// What to say of an acceptor that starts on a disk that is not its own, or that is empty.
 pub fn accepted(node: NodeId, damage: Damage) -> Wrong {
     let what = format!("node {node} starts although its disk is {damage:?}");
+    Wrong { promise: "durability", what }
+}
+
+/// What to say of an acceptor that starts in an epoch that is over for it.
+pub fn went_back(node: NodeId, to: Epoch, from: Epoch) -> Wrong {
+    let what = format!("node {node} starts in epoch {}, and has written in {}", to.0, from.0);
     Wrong { promise: "durability", what }
 }
 

@@ -8,11 +8,14 @@
 //! - Accepted only what was sent in an Accept; one value a ballot and slot.
 //! - No Confirmed at a ballot below one that the acceptor has spoken for.
 //! - A ballot belongs to one life of one leader.
+//!
+//! A lost disk takes all of it with it. What binds the acceptor on another disk begins anew, and it
+//! is in doubt of every slot until a leader of the epoch of that disk has led.
 
 use std::collections::BTreeMap;
 
 use paxos::acceptor::Acceptor;
-use paxos::{Ballot, Message, NodeId, Page, Run, Runs, Slot, Value};
+use paxos::{Ballot, Epoch, Message, NodeId, Page, Run, Runs, Slot, Value};
 
 use super::{Checked, Wrong};
 
@@ -22,8 +25,8 @@ pub struct Wire {
     acceptors: BTreeMap<NodeId, Said>,
     proposed: BTreeMap<(Ballot, Slot), Value>,
     owners: BTreeMap<Ballot, (NodeId, u32)>,
-    /// The highest ballot whose leader has said that it leads.
-    led: Ballot,
+    /// The highest ballot whose leader has said that it leads, by epoch.
+    led: BTreeMap<Epoch, Ballot>,
 }
 
 /// What one acceptor has said, in all its lives.
@@ -33,30 +36,49 @@ struct Said {
     spoken: Ballot,
     /// Per slot the highest ballot of an Accepted.
     announced: BTreeMap<Slot, Ballot>,
-    /// The highest ballot of a vote that may be lost, until that is settled, and below which slot
-    /// it was in doubt when last looked at.
-    lost: Option<(Ballot, Slot)>,
+    /// Votes that may be lost, until that is settled.
+    lost: Option<Lost>,
+}
+
+/// Votes that may be lost.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    /// The highest ballot of any of them, as far as it binds.
+    bound: Ballot,
+    /// Below this slot they were in doubt when last looked at.
+    below: Slot,
+    /// Leaders of earlier epochs settle nothing.
+    since: Epoch,
 }
 
 impl Wire {
     /// An acceptor has lost a part of its disk.
     pub fn loses_votes(&mut self, acceptor: NodeId) {
         let said = self.acceptors.entry(acceptor).or_default();
-        said.lost = Some((said.spoken, Slot::LIMIT));
+        let since = said.lost.map_or(Epoch(0), |lost| lost.since);
+        said.lost = Some(Lost { bound: said.spoken, below: Slot::LIMIT, since });
     }
 
-    /// A node in its `life` says something; `durable` is what its disk folds to.
+    /// An acceptor has another disk, from this epoch on.
+    pub fn loses_disk(&mut self, acceptor: NodeId, since: Epoch) {
+        let lost = Some(Lost { bound: Ballot::NONE, below: Slot::LIMIT, since });
+        self.acceptors.insert(acceptor, Said { lost, ..Said::default() });
+    }
+
+    /// A node in its `life` and epoch says something; `durable` is what its disk folds to.
     pub fn leaves(
         &mut self,
         from: NodeId,
         life: u32,
+        epoch: Epoch,
         message: &Message,
         durable: &Acceptor,
     ) -> Checked {
         let said = self.acceptors.entry(from).or_default();
-        said.settles(from, durable.suspect(), self.led)?;
+        said.settles(from, durable.suspect(), epoch, &self.led)?;
         if let Message::Heartbeat { ballot, .. } = message {
-            self.led = self.led.max(*ballot);
+            let led = self.led.entry(epoch).or_default();
+            *led = (*led).max(*ballot);
         }
         match message {
             Message::Prepare { ballot, .. }
@@ -148,15 +170,27 @@ impl Said {
     }
 
     /// Below `suspect` votes may be missing. At and above, what was lost is settled, if a leader
-    /// above all of it has led: no word for it binds any more.
-    fn settles(&mut self, from: NodeId, suspect: Slot, led: Ballot) -> Checked {
-        let Some((bound, below)) = self.lost.filter(|(_, below)| suspect < *below) else {
+    /// above all of it has led, up to the epoch of the acceptor: no word for it binds any more.
+    fn settles(
+        &mut self,
+        from: NodeId,
+        suspect: Slot,
+        epoch: Epoch,
+        led: &BTreeMap<Epoch, Ballot>,
+    ) -> Checked {
+        let Some(lost) = self.lost.filter(|lost| suspect < lost.below) else {
             return Ok(());
         };
+        let Lost { bound, below, since } = lost;
+        let led = led.iter().filter(|(at, _)| (since..=epoch).contains(*at));
+        let led = led.map(|(_, ballot)| *ballot).max().unwrap_or_default();
         if led <= bound {
-            return wrong(format!("{from} settles votes lost at {bound}, and {led} led last"));
+            return wrong(format!(
+                "{from} settles votes lost at {bound}, and {led} led last, since epoch {}",
+                since.0
+            ));
         }
-        self.lost = (suspect > Slot::FIRST).then_some((bound, suspect));
+        self.lost = (suspect > Slot::FIRST).then_some(Lost { below: suspect, ..lost });
         if below == Slot::LIMIT {
             // Whole again, it shows what is below anew.
             self.announced.retain(|slot, ballot| *slot < suspect || *ballot > bound);

@@ -23,6 +23,7 @@
 //!   stall A1 | resume A1 | break A1         nothing gets durable; the next sync fails
 //!   damage A1 lost | swapped | rot 2        the disk of a node that is down; 2 counts its writes
 //!   damage A1 hole 2 | damage A1 hole 2 4   one bit of each of these writes is another
+//!   replace A1 | restart A2 in epoch 1      another disk, in the next epoch; who goes over to it
 //!   show | show histories | show sessions | show network
 //!   quiet COMMAND                  without output; the watchers look on all the same
 //! ```
@@ -59,7 +60,8 @@ pub enum Command {
     Fail(Vec<NodeId>),
     Recover(Vec<NodeId>),
     Crash { node: NodeId, keeps: bool },
-    Restart { node: NodeId, lower: bool },
+    Restart { node: NodeId, lower: bool, epoch: Option<u64> },
+    Replace(NodeId),
     Stall(Vec<NodeId>),
     Resume(Vec<NodeId>),
     Break(NodeId),
@@ -152,10 +154,8 @@ impl Command {
             ["crash", name, "keeping", "its", "write"] => {
                 Command::Crash { node: node(name)?, keeps: true }
             }
-            ["restart", name] => Command::Restart { node: node(name)?, lower: false },
-            ["restart", name, "with", "lower", "bits"] => {
-                Command::Restart { node: node(name)?, lower: true }
-            }
+            ["restart", name, rest @ ..] => restart(node(name)?, rest)?,
+            ["replace", name] => Command::Replace(node(name)?),
             ["stall", list @ ..] => Command::Stall(nodes(list)?),
             ["resume", list @ ..] => Command::Resume(nodes(list)?),
             ["break", name] => Command::Break(node(name)?),
@@ -205,7 +205,8 @@ impl Command {
             Command::Fail(nodes) => nodes.into_iter().for_each(|node| stage.fail(node)),
             Command::Recover(nodes) => nodes.into_iter().for_each(|node| stage.recover(node)),
             Command::Crash { node, keeps } => stage.crash(node, keeps)?,
-            Command::Restart { node, lower } => stage.restart(node, lower)?,
+            Command::Restart { node, lower, epoch } => stage.restart(node, lower, epoch)?,
+            Command::Replace(node) => stage.replace(node)?,
             Command::Stall(nodes) => nodes.into_iter().for_each(|node| stage.stall(node)),
             Command::Resume(nodes) => {
                 nodes.into_iter().try_for_each(|node| stage.resume(node))?;
@@ -319,6 +320,17 @@ fn append(words: &[&str], names: &Names) -> Result<Command, String> {
         return Err(format!("{text} would be taken for the protocol's own"));
     }
     Ok(Command::Append { asked: Asked { client, sequence, to }, texts })
+}
+
+/// Nothing, `with lower bits` or `in epoch 1`.
+fn restart(node: NodeId, words: &[&str]) -> Result<Command, String> {
+    let (lower, epoch) = match words {
+        [] => (false, None),
+        ["with", "lower", "bits"] => (true, None),
+        ["in", "epoch", epoch] => (false, Some(number(epoch)?)),
+        _ => return Err("restart it `with lower bits`, or `in epoch 1`?".into()),
+    };
+    Ok(Command::Restart { node, lower, epoch })
 }
 
 fn number_of(client: &str) -> Result<u8, String> {

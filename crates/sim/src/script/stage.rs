@@ -70,7 +70,10 @@ enum Telling {
 #[derive(Debug)]
 pub struct Stage {
     names: Names,
+    /// The newest, by which roles and quorums are told; they are the same in all.
     configuration: Configuration,
+    /// All that there have been, by epoch.
+    configurations: Vec<Configuration>,
     limits: Limits,
     announce: Announce,
     now: Instant,
@@ -98,6 +101,8 @@ pub struct Stage {
 /// One machine.
 #[derive(Debug)]
 struct Host {
+    /// What this life was told, or the one before.
+    configuration: Configuration,
     node: Option<Node<History>>,
     life: u32,
     /// Deaf and dumb, and alive.
@@ -126,7 +131,7 @@ impl Stage {
             let is_acceptor = configuration.acceptors().contains(id);
             let storage = is_acceptor.then(|| Storage::new(configuration.clone(), *id, &mut rng));
             let is_keeper = configuration.keepers().any(|keeper| keeper == *id);
-            (*id, Host::down(storage, is_keeper))
+            (*id, Host::down(configuration.clone(), storage, is_keeper))
         };
         let hosts = members.map(host).collect();
         let mut stage = Stage {
@@ -150,6 +155,7 @@ impl Stage {
             telling: Telling::Everything,
             counts: BTreeMap::new(),
             notes: Notes::default(),
+            configurations: vec![configuration.clone()],
             configuration,
         };
         stage.begin();
@@ -335,8 +341,9 @@ impl Stage {
 }
 
 impl Host {
-    fn down(storage: Option<Storage>, is_keeper: bool) -> Host {
+    fn down(configuration: Configuration, storage: Option<Storage>, is_keeper: bool) -> Host {
         Host {
+            configuration,
             node: None,
             life: 0,
             is_failed: false,

@@ -32,7 +32,7 @@ impl World {
     pub fn revive(&mut self, id: NodeId) -> Checked {
         let permille = self.options.faults.damage_permille;
         let host = &mut self.hosts[id];
-        if host.is_out {
+        if host.is_out || host.is_lost {
             return Ok(());
         }
         if let Some(storage) = &mut host.storage {
@@ -49,6 +49,7 @@ impl World {
                 return self.revive_damaged(id);
             }
             self.rot(id);
+            self.go_back(id)?;
         }
         self.start(id)
     }
@@ -77,7 +78,7 @@ impl World {
         let acceptors = self.configuration.acceptors().iter().copied();
         let is_clean = |id: &NodeId| {
             let host = &self.hosts[*id];
-            let may_live = !host.is_out && !self.never_starting.contains(id);
+            let may_live = !host.is_out && !host.is_lost && !self.never_starting.contains(id);
             may_live && host.durable().suspect() == Slot::FIRST
         };
         acceptors.filter(is_clean).collect()

@@ -19,6 +19,10 @@ pub enum Mend {
     Speak(NodeId),
     Calm,
     TrueClock(NodeId),
+    /// A lost disk is replaced, in the next configuration.
+    Replace(NodeId),
+    /// A node goes over to the configuration of that epoch.
+    GoOver(NodeId, usize),
 }
 
 impl World {
@@ -48,6 +52,7 @@ impl World {
             faults.slow_disk,
             faults.drift,
             faults.jump,
+            faults.lost_disk,
         ];
         let mut draw = luck.below(kinds.iter().sum());
         let drawn = kinds.iter().position(|weight| {
@@ -77,6 +82,7 @@ impl World {
             Some(9) => self.slow_disk(one, lasts_us),
             Some(10) => self.drift(one, lasts_us, &mut luck),
             Some(11) => self.jump(one, &mut luck),
+            Some(12) => self.lose_disk(one, lasts_us)?,
             _ => {}
         }
         Ok(())
@@ -96,6 +102,8 @@ impl World {
             }
             Mend::Calm => self.network.calm(),
             Mend::TrueClock(id) => self.set_pace(id, TRUE_PACE),
+            Mend::Replace(id) => self.replace(id),
+            Mend::GoOver(id, epoch) => return self.go_over(id, epoch),
             Mend::Speak(id) => {
                 self.hosts[id].is_silent = false;
             }

@@ -103,7 +103,7 @@ impl World {
 
     /// Whether the others keep enough without this node. More disks lost than the cluster is told
     /// to bear is more than it promises to survive.
-    fn may_lose(&self, id: NodeId) -> bool {
+    pub fn may_lose(&self, id: NodeId) -> bool {
         let others = self.configuration.keepers().filter(|keeper| *keeper != id);
         let newest = |keeper: NodeId| self.hosts[keeper].shelf.newest().map(|(id, _)| id.below);
         let own = newest(id);

@@ -7,7 +7,8 @@ use paxos::{Config, Incarnation, NodeId, Record, Slot, Timing};
 
 use super::{Done, Host, Stage, Telling, Trouble};
 use crate::check::durability;
-use crate::disk::{Damage, Ending, Found};
+use crate::disk::{Damage, Ending, Found, Storage};
+use crate::shape::replaced;
 
 /// A life's bits lie around this, so that a later life's can be higher or lower.
 const BITS: u64 = 1 << 32;
@@ -71,14 +72,20 @@ impl Stage {
     }
 
     /// A node that is down lives again, with what its disk holds. `lower` draws bits below those
-    /// of every life before.
-    pub fn restart(&mut self, id: NodeId, lower: bool) -> Done {
+    /// of every life before; `epoch` is that of another configuration than before.
+    pub fn restart(&mut self, id: NodeId, lower: bool, epoch: Option<u64>) -> Done {
         let host = self.host(id);
         if host.node.is_some() || host.is_out {
             return Err(Trouble::Script("it is not down, or its disk is out of use".into()));
         }
+        if let Some(epoch) = epoch
+            && !self.goes_over(id, epoch)?
+        {
+            return Ok(());
+        }
+        let host = self.host(id);
         host.is_stalled = false;
-        let records = match host.storage.as_mut().map(crate::disk::Storage::open) {
+        let records = match host.storage.as_mut().map(Storage::open) {
             None => Vec::new(),
             Some(Found::Whole { records, .. }) => records,
             Some(found @ (Found::Refused(_) | Found::PromiseLost { .. })) => {
@@ -101,6 +108,51 @@ impl Stage {
             self.tell(id, what, Telling::Outcomes);
         }
         self.go_on(id)
+    }
+
+    /// A node that is down is told another configuration; whether it starts with that.
+    fn goes_over(&mut self, id: NodeId, epoch: u64) -> Result<bool, Trouble> {
+        let known = usize::try_from(epoch).ok().and_then(|epoch| self.configurations.get(epoch));
+        let configuration = known.ok_or(Trouble::Script(format!("there is no epoch {epoch}")))?;
+        let configuration = configuration.clone();
+        let host = self.host(id);
+        let found = host.storage.as_ref().map(|storage| storage.found_in(&configuration));
+        let why = match found {
+            Some(Found::Later(epoch)) => format!("it has written in epoch {}", epoch.0),
+            Some(Found::Refused(OpenError::Foreign { .. })) => "its disk is another one's".into(),
+            _ => {
+                host.configuration = configuration.clone();
+                if let Some(storage) = &mut host.storage {
+                    storage.go_over(configuration);
+                }
+                return Ok(true);
+            }
+        };
+        self.tell(id, format!(": does not start in epoch {epoch}, for {why}"), Telling::Outcomes);
+        Ok(false)
+    }
+
+    /// The next configuration names another disk for an acceptor that is down, and it gets that
+    /// one: it says that all is lost.
+    pub fn replace(&mut self, id: NodeId) -> Done {
+        let Stage { hosts, configuration, rng, .. } = self;
+        let host = hosts.get_mut(&id).expect("a member has a host");
+        let is_down = host.node.is_none();
+        let Some(storage) = host.storage.as_mut().filter(|_| is_down) else {
+            return Err(Trouble::Script("only the disk of an acceptor that is down".into()));
+        };
+        *configuration = replaced(configuration, id);
+        let epoch = configuration.epoch();
+        *storage = Storage::replacing(configuration.clone(), id, false, rng);
+        host.configuration = configuration.clone();
+        host.is_out = false;
+        host.shelf.lose();
+        host.durable = Acceptor::default();
+        host.expected = Acceptor::default();
+        self.wire.loses_disk(id, epoch);
+        self.configurations.push(self.configuration.clone());
+        self.tell(id, format!(": has another disk, in epoch {}", epoch.0), Telling::Outcomes);
+        Ok(())
     }
 
     /// Nothing gets durable from now on, so nothing leaves that waits for it.
@@ -162,10 +214,11 @@ impl Stage {
 
     fn live(&mut self, id: NodeId, records: Vec<Record>, bits: u64) {
         let (now, incarnation) = (self.now, Incarnation(bits));
+        let configuration = self.hosts[&id].configuration.clone();
         let config = Config {
             node: id,
             incarnation,
-            configuration: self.configuration.clone(),
+            configuration,
             timing: Timing::default(),
             limits: self.limits,
             announce: self.announce,

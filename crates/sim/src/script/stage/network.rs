@@ -1,8 +1,8 @@
 //! The network of the stage: what is in flight, which links carry, what is held.
 
 use node::Input;
-use paxos::wire::{decode_message, encode_message};
-use paxos::{Envelope, Instant, Kind, Message, NodeId};
+use paxos::wire::{WireError, decode_message, encode_message};
+use paxos::{Envelope, Epoch, Instant, Kind, Message, NodeId};
 
 use super::{Done, Stage, Telling, Trouble, passing};
 use crate::check::Wrong;
@@ -13,6 +13,8 @@ use crate::script::selector::Selector;
 pub struct Flight {
     pub from: NodeId,
     pub to: NodeId,
+    /// In which it was said.
+    pub epoch: Epoch,
     pub message: Message,
     pub bytes: Vec<u8>,
     /// When it arrives if nobody says otherwise.
@@ -117,7 +119,19 @@ impl Stage {
             self.tell(flight.to, what, Telling::Everything);
             return Ok(());
         }
-        let decoded = decode_message(&self.configuration, flight.to, &flight.bytes);
+        let own = host.configuration.epoch();
+        let decoded = decode_message(&host.configuration, flight.to, &flight.bytes);
+        if let Err(WireError::Epoch(epoch)) = decoded {
+            let what = self.names.message(&flight.message);
+            let what = format!(": does not hear {what}, of epoch {epoch}");
+            self.tell(flight.to, what, Telling::Everything);
+            return Ok(());
+        }
+        if decoded.is_ok() && flight.epoch != own {
+            let who = self.names.node(flight.to);
+            let what = format!("{who} hears a message of another epoch");
+            return Err(Trouble::Wrong(Wrong { promise: "wire", what }));
+        }
         let (from, message) = decoded.map_err(|error| {
             let what = format!("{} cannot read a message: {error}", self.names.node(flight.to));
             Trouble::Wrong(Wrong { promise: "wire", what })
@@ -129,7 +143,10 @@ impl Stage {
     fn post(&mut self, from: NodeId, envelope: Envelope, sent: &mut Vec<Sent>) -> Done {
         let Envelope { to, message } = envelope;
         let host = &self.hosts[&from];
-        self.wire.leaves(from, host.life, &message, &host.durable).map_err(Trouble::Wrong)?;
+        let epoch = host.configuration.epoch();
+        self.wire
+            .leaves(from, host.life, epoch, &message, &host.durable)
+            .map_err(Trouble::Wrong)?;
         let time_passes = !self.tells_outcomes();
         if is_about_time(&message) && !time_passes && !self.carries_heartbeats {
             return Ok(());
@@ -143,9 +160,9 @@ impl Stage {
         }
         if arrives {
             let mut bytes = Vec::new();
-            encode_message(&self.configuration, from, to, &message, &mut bytes);
+            encode_message(&host.configuration, from, to, &message, &mut bytes);
             let at = if from == to { self.now } else { self.now.plus(passing::LATENCY) };
-            self.flying.push(Flight { from, to, message, bytes, at });
+            self.flying.push(Flight { from, to, epoch, message, bytes, at });
         }
         Ok(())
     }
