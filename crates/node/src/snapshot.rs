@@ -10,14 +10,17 @@
 //! ```
 //!
 //! The configuration travels with the state, and with its epoch: a state that comes without it
-//! could be believed under another one's quorums. What is not in here (votes, promises) is not a
-//! learner's.
+//! could be believed under another one's quorums. It is only compared: a node's configuration comes
+//! from whoever starts it, never from a snapshot. What was decided stays decided, so a state of an
+//! earlier epoch is good in a later one; between the two, disks are other ones and nothing else is.
+//! What is not in here (votes, promises) is not a learner's.
 //!
 //! Source: the contents are those of Ongaro, "Consensus: Bridging Theory and Practice", chapter 5,
 //! with the digest of the history beside the last position.
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use paxos::{Configuration, Digest, Mark, Slot, SnapshotId};
 
@@ -50,6 +53,8 @@ pub enum SnapshotError {
     Version(u8),
     /// Another cluster's, or of another configuration.
     Configuration,
+    /// Of a later configuration of this cluster: this node was started with an old one.
+    Epoch(u64),
     /// A slot beyond the last.
     Slot,
     /// The session table.
@@ -105,10 +110,7 @@ pub(crate) fn thaw<M: StateMachine>(
     if *version != VERSION {
         return Err(SnapshotError::Version(*version));
     }
-    let ours = describe(configuration);
-    let rest = bytes.strip_prefix(&ours[..]).ok_or_else(|| {
-        if ours.starts_with(bytes) { SnapshotError::Short } else { SnapshotError::Configuration }
-    })?;
+    let rest = behind_head(configuration, bytes)?;
     let (below, rest) = rest.split_first_chunk::<8>().ok_or(SnapshotError::Short)?;
     let (digest, rest) = rest.split_first_chunk::<16>().ok_or(SnapshotError::Short)?;
     let (length, rest) = rest.split_first_chunk::<8>().ok_or(SnapshotError::Short)?;
@@ -122,6 +124,41 @@ pub(crate) fn thaw<M: StateMachine>(
     let machine = like.decode(machine).ok_or(SnapshotError::Machine)?;
     Ok((name(mark.below, bytes), Thawed { mark, sessions, machine }))
 }
+
+/// What follows the configuration, if that is ours or an earlier one that differs in disks alone.
+fn behind_head<'a>(
+    configuration: &Configuration,
+    bytes: &'a [u8],
+) -> Result<&'a [u8], SnapshotError> {
+    let ours = describe(configuration);
+    let (theirs, rest) = bytes.split_at(ours.len().min(bytes.len()));
+    if !theirs.iter().zip(&ours[..EPOCH.start]).all(|(one, other)| one == other) {
+        return Err(SnapshotError::Configuration);
+    }
+    let epoch =
+        theirs.get(EPOCH).and_then(|epoch| Some(u64::from_le_bytes(epoch.try_into().ok()?)));
+    let epoch = epoch.unwrap_or(configuration.epoch().0);
+    if epoch > configuration.epoch().0 {
+        return Err(SnapshotError::Epoch(epoch));
+    }
+    let is_earlier = epoch < configuration.epoch().0;
+    let members_end = MEMBERS + configuration.members().len() * MEMBER_BYTES;
+    let is_disk =
+        |at: usize| (MEMBERS..members_end).contains(&at) && (at - MEMBERS) % MEMBER_BYTES >= DISK;
+    let may_differ = |at: usize| is_earlier && (EPOCH.contains(&at) || is_disk(at));
+    let mut bytes = theirs.iter().zip(&ours).enumerate();
+    if bytes.any(|(at, (one, other))| one != other && !may_differ(at)) {
+        return Err(SnapshotError::Configuration);
+    }
+    if theirs.len() < ours.len() { Err(SnapshotError::Short) } else { Ok(rest) }
+}
+
+/// Where the epoch stands.
+const EPOCH: Range<usize> = 17..25;
+/// Where the members begin, how long each is, and where in it its disk stands.
+const MEMBERS: usize = 29;
+const MEMBER_BYTES: usize = 22;
+const DISK: usize = 6;
 
 /// The configuration's bytes: everything that quorums and roles follow from.
 fn describe(configuration: &Configuration) -> Vec<u8> {
@@ -153,6 +190,9 @@ impl fmt::Display for SnapshotError {
             }
             SnapshotError::Configuration => {
                 f.write_str("the snapshot is of another cluster or another configuration")
+            }
+            SnapshotError::Epoch(found) => {
+                write!(f, "the snapshot is of a later configuration, of epoch {found}")
             }
             SnapshotError::Slot => f.write_str("the snapshot's slot makes no sense"),
             SnapshotError::Sessions(why) => write!(f, "the snapshot's sessions: {why}"),

@@ -2,7 +2,7 @@
 
 use alloc::vec;
 
-use paxos::{ClusterId, DiskId, Member, NodeId, Roles};
+use paxos::{ClusterId, DiskId, Epoch, Member, NodeId, Roles};
 
 use super::*;
 use crate::history::History;
@@ -74,6 +74,46 @@ fn a_state_under_other_quorums_is_refused() {
     assert_eq!(refused(1, false), None);
     assert_eq!(refused(2, false), Some(SnapshotError::Configuration));
     assert_eq!(refused(1, true), Some(SnapshotError::Configuration));
+}
+
+/// The configuration in which the second member has another disk.
+fn replaced(epoch: u64) -> Configuration {
+    let mut members = configuration(1, false).members().clone();
+    members.get_mut(&NodeId(2)).unwrap().disk = Some(DiskId([8; 16]));
+    Configuration::majority(ClusterId([1; 16]), members).unwrap().with_epoch(Epoch(epoch))
+}
+
+#[test]
+fn a_state_is_good_in_a_later_epoch_and_in_no_earlier_one() {
+    let (named, bytes) = written();
+    let (again, _) = read(&replaced(2), &bytes).expect("what was decided stays decided");
+    assert_eq!(again, named);
+    let (sessions, history) = (Sessions::default(), History::default());
+    let (_, later) = Frozen::new(&replaced(2), mark(), &sessions, &history).encode();
+    let refused = |configuration: &Configuration| read(configuration, &later).err();
+    assert_eq!(refused(&replaced(2)), None);
+    assert_eq!(refused(&replaced(3)), None);
+    assert_eq!(refused(&replaced(1)), Some(SnapshotError::Epoch(2)));
+    assert_eq!(refused(&configuration(1, false)), Some(SnapshotError::Epoch(2)));
+}
+
+#[test]
+fn between_two_epochs_only_disks_are_other_ones() {
+    let (_, bytes) = written();
+    let refused = |configuration: Configuration| read(&configuration, &bytes).err();
+    let other = Some(SnapshotError::Configuration);
+    assert_eq!(refused(replaced(0)), other, "one epoch has one configuration");
+    assert_eq!(refused(configuration(2, false).with_epoch(Epoch(1))), other, "the cluster");
+    assert_eq!(refused(configuration(1, true).with_epoch(Epoch(1))), other, "a role");
+    let members = configuration(1, false).members().clone();
+    let quorums = Configuration::flexible(ClusterId([1; 16]), members.clone(), 2, 1).unwrap();
+    assert_eq!(refused(quorums.with_epoch(Epoch(1))), other, "the quorums");
+    let fewer = [(NodeId(1), members[&NodeId(1)])].into();
+    let fewer = Configuration::majority(ClusterId([1; 16]), fewer).unwrap();
+    assert_eq!(refused(fewer.with_epoch(Epoch(1))), other, "a member");
+    for length in 0..1 + 16 + 8 + 4 + 2 * 22 + 8 {
+        assert!(read(&replaced(1), &bytes[..length]).is_err(), "{length} bytes");
+    }
 }
 
 #[test]
