@@ -42,6 +42,9 @@ pub const HEARTBEATS_PER_TIMEOUT_MIN: u32 = 3;
 pub struct Config {
     /// The cluster's identity, the same in every node's file.
     pub cluster: [u8; 16],
+    /// Counts the cluster's configurations: nodes of different epochs do not hear each other. It
+    /// grows when a disk is replaced.
+    pub epoch: u64,
     /// The node whose file this is. One of `nodes`.
     pub id: NodeId,
     /// Where its journal and its snapshots live. Present exactly if the node has a disk.
@@ -158,6 +161,9 @@ impl Config {
 
     fn write_identity(&self, text: &mut String) -> fmt::Result {
         writeln!(text, "cluster = \"{}\"", format_identity(&self.cluster))?;
+        if self.epoch > 0 {
+            writeln!(text, "epoch = {}  # grows when a disk is replaced", self.epoch)?;
+        }
         writeln!(text, "id = {}", self.id)?;
         if let Some(data_dir) = &self.data_dir {
             let quoted = toml::Value::String(data_dir.display().to_string());
@@ -274,6 +280,7 @@ mod tests {
         };
         Config {
             cluster: [0xa5; 16],
+            epoch: 7,
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             quorums: Quorums { phase1: 2, phase2: 1 },
@@ -296,6 +303,10 @@ mod tests {
         let config = example();
         let text = config.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), config, "{text}");
+        let first = Config { epoch: 0, ..config };
+        let text = first.to_toml();
+        assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), first);
+        assert!(!text.contains("epoch"), "nobody asks before a disk is lost: {text}");
     }
 
     #[test]

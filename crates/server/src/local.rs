@@ -58,6 +58,7 @@ impl Local {
             }
             let config = Config {
                 cluster,
+                epoch: 0,
                 id: node.id,
                 data_dir,
                 quorums: Quorums::majorities(layout.acceptors + layout.both),

@@ -203,6 +203,7 @@ impl Server {
             journal_bytes,
             snapshot_bytes,
             has_room: true,
+            other_epoch: None,
             post: post(),
             counters: counters.clone(),
             origin,

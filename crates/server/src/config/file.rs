@@ -32,6 +32,8 @@ const STORAGE_BYTES_MAX: u64 = 2 << 30;
 #[serde(deny_unknown_fields)]
 struct FileShape {
     cluster: Spanned<String>,
+    #[serde(default)]
+    epoch: u64,
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
     quorums: Option<QuorumsShape>,
@@ -85,7 +87,8 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
-    Ok(Config { cluster, id: own.id, data_dir, quorums, timing, storage, nodes })
+    let (epoch, id) = (shape.epoch, own.id);
+    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
 }
 
 /// What the TOML reader refused, in our words where it is a misspelt one.
@@ -305,6 +308,20 @@ clients = "127.0.0.1:7201"
         assert_eq!(config.quorums, Quorums { phase1: 1, phase2: 1 });
         assert_eq!(config.timing, Timing::default());
         assert_eq!(config.nodes.iter().map(|node| node.id.0).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn an_epoch_counts_from_zero() {
+        let with = |line: &str| parse(&format!("{line}\n{GOOD}"));
+        assert_eq!(parse(GOOD).unwrap().epoch, 0);
+        assert_eq!(with("epoch = 3").unwrap().epoch, 3);
+        assert_eq!(with("epoch = 18446744073709551615").unwrap().epoch, u64::MAX);
+        let refused =
+            |line: &str| with(line).unwrap_err().in_file(Path::new("f"), line).to_string();
+        assert_eq!(refused("epoch = -1"), "f:1: invalid value: integer `-1`, expected u64");
+        assert_eq!(refused("epoch = \"1\""), "f:1: invalid type: string \"1\", expected u64");
+        assert_eq!(refused("epock = 1"), "f:1: unknown key `epock`");
+        assert!(with("epoch = 18446744073709551616").is_err());
     }
 
     #[test]
