@@ -29,8 +29,9 @@ const SLEEP_MAX: Duration = Duration::from_millis(50);
 /// Bytes of values in one page of the history, about.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
-/// So long after a message of another epoch its sender is taken to run that epoch.
-const OTHER_EPOCH_LASTS: Duration = Duration::from_secs(10);
+/// So long after a message of another epoch its sender is taken to run that epoch. Who leads or
+/// wants to speaks more often.
+const OTHER_EPOCH_LASTS: Duration = Duration::from_secs(3);
 
 /// Why a protocol thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

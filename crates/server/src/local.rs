@@ -78,6 +78,11 @@ impl Local {
         &self.configs
     }
 
+    /// What a node starts with next.
+    pub fn configure(&mut self, config: Config) {
+        self.configs.insert(config.id, config);
+    }
+
     /// The nodes that run.
     pub fn running(&self) -> &BTreeMap<NodeId, Server> {
         &self.running

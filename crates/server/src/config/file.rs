@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,8 +33,7 @@ const STORAGE_BYTES_MAX: u64 = 2 << 30;
 #[serde(deny_unknown_fields)]
 struct FileShape {
     cluster: Spanned<String>,
-    #[serde(default)]
-    epoch: u64,
+    epoch: Option<Spanned<u64>>,
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
     quorums: Option<QuorumsShape>,
@@ -87,8 +87,26 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
-    let (epoch, id) = (shape.epoch, own.id);
+    let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
     Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
+}
+
+/// Where in a text that is right the values stand that a replaced disk changes.
+pub(super) struct Places {
+    pub(super) cluster: Range<usize>,
+    pub(super) epoch: Option<Range<usize>>,
+    pub(super) disk: Range<usize>,
+}
+
+/// None if the node has no disk.
+pub(super) fn places(text: &str, node: NodeId) -> Option<Places> {
+    let shape: FileShape = toml::from_str(text).ok()?;
+    let node = shape.node.iter().map(Spanned::get_ref).find(|it| *it.id.get_ref() == node.0)?;
+    Some(Places {
+        cluster: shape.cluster.span(),
+        epoch: shape.epoch.map(|epoch| epoch.span()),
+        disk: node.disk.as_ref()?.span(),
+    })
 }
 
 /// What the TOML reader refused, in our words where it is a misspelt one.
