@@ -187,6 +187,7 @@ fn config() -> Config {
     };
     Config {
         cluster: CLUSTER,
+        epoch: 0,
         id: NodeId(2),
         data_dir: Some(PathBuf::from("data")),
         quorums: Quorums::majorities(1),

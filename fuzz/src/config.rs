@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use server::config::{Config, HEARTBEATS_PER_TIMEOUT_MIN, format_duration, parse_duration};
+use server::config::{Config, HEARTBEATS_PER_TIMEOUT_MIN, Role, format_duration, parse_duration};
 
 pub(crate) fn run(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -14,6 +14,7 @@ pub(crate) fn run(bytes: &[u8]) {
             check(&config);
             let again = Config::parse(&config.to_toml(), Path::new("synod.toml"));
             assert_eq!(again.expect("what is written can be read"), config);
+            replace_disks(&text, &config);
         }
         Err(error) => {
             let line_max = text.split('\n').count();
@@ -21,6 +22,18 @@ pub(crate) fn run(bytes: &[u8]) {
             assert!(!error.to_string().is_empty());
             assert!(error.hint().is_none_or(|hint| !hint.is_empty()));
         }
+    }
+}
+
+/// Every acceptor's disk can be replaced in the file as it is.
+fn replace_disks(text: &str, config: &Config) {
+    let epoch = config.epoch.saturating_add(1);
+    let is_free = |disk: &[u8; 16]| config.nodes.iter().all(|node| node.disk != Some(*disk));
+    let disk = (0..=255).map(|byte| [byte; 16]).find(is_free).expect("at most 64 are taken");
+    for node in config.nodes.iter().filter(|node| node.roles.contains(&Role::Acceptor)) {
+        let edited = Config::edit(text, epoch, node.id, disk).expect("it has a disk");
+        let edited = Config::parse(&edited, Path::new("synod.toml")).expect("it was compared");
+        assert_eq!((edited.epoch, edited.disk(node.id)), (epoch, Some(disk)));
     }
 }
 

@@ -100,6 +100,9 @@ pub fn replacement(configuration: &Configuration) -> Vec<u8> {
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            RecoveryError::Foreign { frame, why: WireError::Epoch(epoch) } => {
+                write!(f, "frame {frame} of the journal is of epoch {epoch}, later than ours")
+            }
             RecoveryError::Foreign { frame, why } => {
                 write!(f, "frame {frame} of the journal is no record of this cluster: {why}")
             }
@@ -229,6 +232,7 @@ mod tests {
         back.frame(&later(1), &replacement(&later(2)));
         let error = RecoveryError::Foreign { frame: 0, why: WireError::Epoch(2) };
         assert_eq!(back.finish(), Err(error), "it never goes back");
+        assert_eq!(error.to_string(), "frame 0 of the journal is of epoch 2, later than ours");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! `1 <= phase1, phase2 <= acceptors < phase1 + phase2` and `3 * heartbeat <= election_timeout`.
 
 mod duration;
+mod edit;
 mod error;
 mod file;
 mod size;
@@ -42,6 +43,9 @@ pub const HEARTBEATS_PER_TIMEOUT_MIN: u32 = 3;
 pub struct Config {
     /// The cluster's identity, the same in every node's file.
     pub cluster: [u8; 16],
+    /// Counts the cluster's configurations: nodes of different epochs do not hear each other. It
+    /// grows when a disk is replaced.
+    pub epoch: u64,
     /// The node whose file this is. One of `nodes`.
     pub id: NodeId,
     /// Where its journal and its snapshots live. Present exactly if the node has a disk.
@@ -116,6 +120,11 @@ impl Config {
     /// Reads and checks the file at `path`. A relative `data_dir` is taken from the file's own
     /// directory, so that a node can be started from anywhere.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        Config::load_text(path).map(|(config, _)| config)
+    }
+
+    /// The same, and what is written there.
+    pub(crate) fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
         let unread = |source| ConfigError::new(path, None, Problem::Unreadable(source));
         let mut text = String::new();
         let file = File::open(path).map_err(unread)?;
@@ -127,7 +136,7 @@ impl Config {
         if let (Some(data_dir), Some(directory)) = (&mut config.data_dir, path.parent()) {
             *data_dir = directory.join(&*data_dir);
         }
-        Ok(config)
+        Ok((config, text))
     }
 
     /// Checks `text`. `path` appears in errors only; `data_dir` stays as it is written.
@@ -138,6 +147,11 @@ impl Config {
     /// The node whose configuration this is.
     pub fn own(&self) -> &Node {
         self.nodes.iter().find(|node| node.id == self.id).expect("checked: `id` is one of `nodes`")
+    }
+
+    /// The disk of a node; none if it has none or there is no such node.
+    pub fn disk(&self, node: NodeId) -> Option<[u8; 16]> {
+        self.nodes.iter().find(|it| it.id == node)?.disk
     }
 
     /// How many nodes of the cluster are acceptors.
@@ -158,6 +172,9 @@ impl Config {
 
     fn write_identity(&self, text: &mut String) -> fmt::Result {
         writeln!(text, "cluster = \"{}\"", format_identity(&self.cluster))?;
+        if self.epoch > 0 {
+            text.push_str(&edit::epoch_line(self.epoch));
+        }
         writeln!(text, "id = {}", self.id)?;
         if let Some(data_dir) = &self.data_dir {
             let quoted = toml::Value::String(data_dir.display().to_string());
@@ -249,7 +266,7 @@ pub fn format_identity(identity: &[u8; 16]) -> String {
 }
 
 /// The identity that `text` writes; `None` unless it is 32 hexadecimal digits.
-fn parse_identity(text: &str) -> Option<[u8; 16]> {
+pub fn parse_identity(text: &str) -> Option<[u8; 16]> {
     let well_formed = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = well_formed.then(|| u128::from_str_radix(text, 16))?;
     Some(number.expect("32 hexadecimal digits are 128 bits").to_be_bytes())
@@ -274,6 +291,7 @@ mod tests {
         };
         Config {
             cluster: [0xa5; 16],
+            epoch: 7,
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             quorums: Quorums { phase1: 2, phase2: 1 },
@@ -296,6 +314,10 @@ mod tests {
         let config = example();
         let text = config.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), config, "{text}");
+        let first = Config { epoch: 0, ..config };
+        let text = first.to_toml();
+        assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), first);
+        assert!(!text.contains("epoch"), "nobody asks before a disk is lost: {text}");
     }
 
     #[test]

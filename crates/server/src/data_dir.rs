@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use journal::{DiskErrorKind, Entry, Identity, Journal, OpenError, Options};
+use journal::{
+    AppendError, Disk as _, DiskErrorKind, Entry, Identity, Journal, OpenError, Options,
+};
 use node::Ledger;
-use node::recovery::{Recovery, RecoveryError};
+use node::recovery::{Recovery, RecoveryError, replacement};
+use paxos::wire::{WireError, decode_record};
 use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
 use thiserror::Error;
 
@@ -48,6 +51,8 @@ pub enum DataDirError {
     /// No journal, another disk's, or a damaged one.
     #[error("{path}: {why}")]
     Open {
+        /// Whose it should be.
+        node: NodeId,
         /// The directory.
         path: PathBuf,
         /// What is wrong with it.
@@ -56,6 +61,8 @@ pub enum DataDirError {
     /// The journal opens, but it does not hold this cluster's records, or not all of them.
     #[error("{path}: {why}")]
     Content {
+        /// Whose it is.
+        node: NodeId,
         /// The directory.
         path: PathBuf,
         /// What is wrong with it.
@@ -77,6 +84,79 @@ pub fn format(
         journal::FormatError::NotEmpty { .. } => DataDirError::NotEmpty { path: owned() },
         journal::FormatError::Disk(why) => DataDirError::Disk { path: owned(), why },
     })
+}
+
+/// What lies where a replaced disk's journal would be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// No journal and no snapshot.
+    Free,
+    /// The journal of this disk, which replaces another and has not been used.
+    Fresh,
+    /// Something else, which is never overwritten.
+    Taken,
+}
+
+/// Looks where a replaced disk's journal would be made, or was.
+pub fn look(
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<Place, DataDirError> {
+    if !path.exists() {
+        return Ok(Place::Free);
+    }
+    let failed = |why| DataDirError::Disk { path: path.to_owned(), why };
+    // Its lock shows that no node runs here.
+    let mut files = FileDisk::open(path).map_err(failed)?;
+    // Zero is what is left of a format that did not end.
+    let is_file = |entry: &journal::FileEntry| entry.number.0 > 0;
+    if !files.list().map_err(failed)?.iter().any(is_file) {
+        let snapshots = path.join(SNAPSHOTS);
+        let is_taken = snapshots.exists() && {
+            let mut files = FileDisk::open(&snapshots).map_err(failed)?;
+            files.list().map_err(failed)?.iter().any(is_file)
+        };
+        return Ok(if is_taken { Place::Taken } else { Place::Free });
+    }
+    let (mut marks, mut others) = (0, 0);
+    let identity = identity(configuration.cluster(), node, disk);
+    let read = journal::inspect(&mut files, identity, |entry| {
+        let record = match entry {
+            Entry::Frame(_, frame) => decode_record(configuration, frame).ok(),
+            Entry::Hole { .. } => None,
+        };
+        *if record == Some(Record::Suspect) { &mut marks } else { &mut others } += 1;
+    });
+    let is_fresh = read.is_ok() && marks > 0 && others == 0;
+    Ok(if is_fresh { Place::Fresh } else { Place::Taken })
+}
+
+/// Makes the journal of a disk that takes the place of a lost one. The disk's id must be one that
+/// no journal has had.
+pub fn format_replacement(
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<(), DataDirError> {
+    let failed = |why| DataDirError::Disk { path: path.to_owned(), why };
+    format(path, configuration.cluster(), node, disk)?;
+    let identity = identity(configuration.cluster(), node, disk);
+    let files = FileDisk::open(path).map_err(failed)?;
+    let (mut journal, _) = Journal::open(files, identity, Options::default(), |_| {})
+        .map_err(|why| DataDirError::Open { node, path: path.to_owned(), why })?;
+    // Twice: the second frame is evidence that the first was durable. Alone, it could rot and be
+    // taken for a write that never ended, and the acceptor for one that has never voted.
+    for _ in 0..2 {
+        journal.append(&replacement(configuration)).map_err(|error| match error {
+            AppendError::Full(why) | AppendError::Disk(why) => failed(why),
+            AppendError::TooLong { .. } => unreachable!("a mark has a few bytes"),
+        })?;
+        journal.sync().map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Opens an acceptor's journal, and reads back everything that it has promised and accepted.
@@ -101,7 +181,7 @@ pub fn open(
         Entry::Hole { from, to } => recovery.hole(from.0, to.0),
     });
     let (mut journal, recovered) =
-        opened.map_err(|why| DataDirError::Open { path: owned(), why })?;
+        opened.map_err(|why| DataDirError::Open { node, path: owned(), why })?;
     // Before anything waits for it: the next segment's zeros take some milliseconds.
     match journal.prepare() {
         // What there is may be enough, and whoever needs more will say so.
@@ -111,7 +191,7 @@ pub fn open(
         _ => {}
     }
     let records = recovery.finish();
-    let records = records.map_err(|why| DataDirError::Content { path: owned(), why })?;
+    let records = records.map_err(|why| DataDirError::Content { node, path: owned(), why })?;
     tracing::info!(node = node.0, records = records.len(), ?recovered, "journal read");
     let mut ledger = Ledger::default();
     for (frame, record) in frames.into_iter().zip(&records) {
@@ -131,31 +211,41 @@ pub fn open_shelf(
     let files =
         FileDisk::open(&path).map_err(|why| DataDirError::Disk { path: path.clone(), why })?;
     Shelf::on_disk(files.giving_way(), identity(cluster, node, disk))
-        .map_err(|why| DataDirError::Open { path, why })
+        .map_err(|why| DataDirError::Open { node, path, why })
 }
 
 impl DataDirError {
     /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> String {
         match self {
             DataDirError::Disk { .. } => {
-                "check the path, its permissions, and that no other process uses it"
+                "check the path, its permissions, and that no other process uses it".into()
             }
             DataDirError::NotEmpty { .. } => {
-                "choose another directory, or keep the journal that is there"
+                "choose another directory, or keep the journal that is there".into()
             }
-            DataDirError::Open { why: OpenError::Empty, .. } => {
-                "an acceptor that has lost its journal must not vote under its old identity; \
-                 restore the directory, or replace the acceptor under a new node id"
-            }
-            DataDirError::Open { why: OpenError::Foreign { .. }, .. } => {
+            DataDirError::Open { node, why: OpenError::Empty, .. } => format!(
+                "an acceptor that has lost its journal must not vote as if it had not; restore the \
+                 directory, or replace the disk: `synod init replacement --node {node} FILE`"
+            ),
+            DataDirError::Open { node, why: OpenError::Foreign { .. }, .. } => format!(
                 "this directory belongs to another node, disk or cluster; check data_dir and disk \
-                 in the configuration"
-            }
-            DataDirError::Open { .. } | DataDirError::Content { .. } => {
-                "what this acceptor has promised is no longer certain, so it must not vote; keep \
-                 the directory for inspection and replace the acceptor under a new node id"
-            }
+                 in the configuration. A replaced disk begins with an empty directory and \
+                 `synod init replacement --node {node} FILE`"
+            ),
+            DataDirError::Content {
+                why: RecoveryError::Foreign { why: WireError::Epoch(epoch), .. },
+                ..
+            } => format!(
+                "this acceptor has gone over to the configuration of epoch {epoch} and never goes \
+                 back; start it with that one: `synod init replacement` writes it, with the node, \
+                 --epoch {epoch} and the --disk that the other members' files name"
+            ),
+            DataDirError::Open { node, .. } | DataDirError::Content { node, .. } => format!(
+                "what this acceptor has promised is no longer certain, so it must not vote; rename \
+                 the directory, to keep it for inspection, and replace the disk: \
+                 `synod init replacement --node {node} FILE`"
+            ),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use node::{Append, Effects, History, Input, Node, Ticket};
 use paxos::acceptor::Acceptor;
-use paxos::wire::decode_message;
+use paxos::wire::{WireError, decode_message};
 use paxos::{Configuration, Digest, Event, NodeId, Slot, Write};
 use tokio::sync::watch;
 
@@ -28,6 +28,10 @@ const SLEEP_MAX: Duration = Duration::from_millis(50);
 
 /// Bytes of values in one page of the history, about.
 const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// So long after a message of another epoch its sender is taken to run that epoch. Who leads or
+/// wants to speaks more often.
+const OTHER_EPOCH_LASTS: Duration = Duration::from_secs(3);
 
 /// Why a protocol thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Driver {
     pub snapshot_bytes: Arc<AtomicU64>,
     /// Whether the journal's disk has room.
     pub has_room: bool,
+    /// An epoch that is not ours, and when a peer spoke in it last.
+    pub other_epoch: Option<(u64, paxos::Instant)>,
     /// The way to its peers.
     pub post: Post,
     /// What it counts.
@@ -192,8 +198,34 @@ impl Driver {
                 self.node.step(now, Input::Message { from, message }, effects);
             }
             Ok(_) => self.counters.count("refused_message_sender"),
-            Err(error) => self.counters.count(refused(error)),
+            Err(error) => {
+                if let WireError::Epoch(epoch) = error {
+                    self.hear_of(epoch, from);
+                }
+                self.counters.count(refused(error));
+            }
         }
+    }
+
+    /// A peer runs another epoch: a configuration was changed here or there, and not at both.
+    fn hear_of(&mut self, epoch: u64, from: NodeId) {
+        if self.other_epoch_lately() != Some(epoch) {
+            let ours = self.configuration.epoch().0;
+            tracing::warn!(
+                node = self.me.0,
+                from = from.0,
+                epoch,
+                ours,
+                "a peer runs another epoch: they do not hear each other"
+            );
+        }
+        self.other_epoch = Some((epoch, self.now()));
+    }
+
+    fn other_epoch_lately(&self) -> Option<u64> {
+        let now = self.now();
+        let heard = self.other_epoch.filter(|(_, at)| now.since(*at) <= OTHER_EPOCH_LASTS);
+        heard.map(|(epoch, _)| epoch)
     }
 
     /// Does what the node wants done.
@@ -317,6 +349,8 @@ impl Driver {
             in_flight: replica.slots_in_flight(),
             promised: replica.acceptor().map(Acceptor::promised),
             acceptors_reachable: replica.acceptors_reachable(now),
+            is_suspect: replica.acceptor().is_some_and(|it| it.suspect() > Slot::FIRST),
+            other_epoch: self.other_epoch_lately(),
             storage: Storage {
                 first_held: self.first_held(),
                 snapshot: self.snapshot,
@@ -353,8 +387,7 @@ impl Waiting {
     }
 }
 
-fn refused(error: paxos::wire::WireError) -> &'static str {
-    use paxos::wire::WireError;
+fn refused(error: WireError) -> &'static str {
     match error {
         WireError::Short => "refused_message_short",
         WireError::Long => "refused_message_long",

@@ -126,6 +126,10 @@ pub struct Status {
     pub promised: Option<paxos::Ballot>,
     /// Acceptors that have confirmed this leader lately.
     pub acceptors_reachable: usize,
+    /// Whether its acceptor has lost votes and does not have them again yet.
+    pub is_suspect: bool,
+    /// An epoch that is not this node's, and that a peer spoke in lately.
+    pub other_epoch: Option<u64>,
     /// What it holds, and where.
     pub storage: Storage,
 }

@@ -19,6 +19,7 @@ mod writer;
 mod snapshotter;
 mod shelf;
 pub mod data_dir;
+pub mod replacement;
 pub mod file_disk;
 pub mod transport;
 mod counters;

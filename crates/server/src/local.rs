@@ -58,6 +58,7 @@ impl Local {
             }
             let config = Config {
                 cluster,
+                epoch: 0,
                 id: node.id,
                 data_dir,
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
@@ -75,6 +76,11 @@ impl Local {
     /// The configuration of each node, running or not.
     pub fn configs(&self) -> &BTreeMap<NodeId, Config> {
         &self.configs
+    }
+
+    /// What a node starts with next.
+    pub fn configure(&mut self, config: Config) {
+        self.configs.insert(config.id, config);
     }
 
     /// The nodes that run.

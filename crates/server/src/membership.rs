@@ -1,6 +1,6 @@
 //! From the file that an operator wrote to the configuration that the protocol checks.
 
-use paxos::{ClusterId, Configuration, ConfigurationError, DiskId, Member, Roles};
+use paxos::{ClusterId, Configuration, ConfigurationError, DiskId, Epoch, Member, Roles};
 
 use crate::config::{Config, Role};
 
@@ -15,12 +15,13 @@ pub fn configuration(config: &Config) -> Result<Configuration, ConfigurationErro
         (node.id, Member { roles, disk: node.disk.map(DiskId) })
     };
     let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-    Configuration::flexible(
+    let configuration = Configuration::flexible(
         cluster_id(config),
         config.nodes.iter().map(member).collect(),
         size(config.quorums.phase1),
         size(config.quorums.phase2),
-    )
+    )?;
+    Ok(configuration.with_epoch(Epoch(config.epoch)))
 }
 
 /// The cluster's name.

@@ -210,6 +210,7 @@ impl Server {
             journal_bytes,
             snapshot_bytes,
             has_room: true,
+            other_epoch: None,
             post: post(),
             counters: counters.clone(),
             origin,

@@ -137,6 +137,7 @@ impl Cluster {
             std::fs::create_dir_all(&home)?;
             let config = Config {
                 cluster,
+                epoch: 0,
                 id: node.id,
                 data_dir: Some("data".into()),
                 quorums: Quorums::majorities(VOTERS),

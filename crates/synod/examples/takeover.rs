@@ -11,7 +11,14 @@ mod cluster;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, LEADERS};
+use cluster::{Cluster, Layout};
+
+const LEADERS: [&str; 2] = ["l1", "l2"];
+const SEVEN: Layout = Layout {
+    options: &["--leaders", "2", "--acceptors", "5"],
+    leaders: &LEADERS,
+    others: &["a1", "a2", "a3", "a4", "a5"],
+};
 
 const KILLS: usize = 20;
 
@@ -27,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("{} is missing: cargo build --release", binary.display()).into());
     }
     let directory = tempfile::tempdir()?;
-    let mut cluster = Cluster::start(&binary, directory.path());
+    let mut cluster = Cluster::start(&binary, directory.path(), SEVEN);
     let mut times = Vec::new();
     for number in 1..=KILLS {
         let primary = cluster.primary().await;

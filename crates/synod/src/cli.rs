@@ -24,7 +24,7 @@ const PAGE: &str = "\
   trace        Look into the record of a run
 
 \x1b[1mRun it:\x1b[0m
-  init         Write the files that a new cluster starts from
+  init         Write the files that nodes start from
   serve        Run a node
 
 \x1b[1mUse it:\x1b[0m

@@ -113,11 +113,84 @@ fn a_cluster_is_never_made_over_another() {
     assert_eq!(envelope(&again)["code"], "not_empty");
 }
 
+/// Makes a cluster of so many nodes; gives back their files.
+fn cluster(root: &std::path::Path, nodes: usize) -> Vec<String> {
+    let dir = root.join("cluster");
+    let (dir, count) = (dir.to_str().expect("text"), nodes.to_string());
+    let made = synod(&["init", "cluster", "--nodes", &count, "--dir", dir]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    (1..=nodes).map(|node| format!("{dir}/n{node}/synod.toml")).collect()
+}
+
+#[test]
+fn a_lost_disk_is_replaced_machine_by_machine() {
+    let root = tempfile::tempdir().unwrap();
+    let files = cluster(root.path(), 3);
+    let data = root.path().join("cluster/n2/data");
+    std::fs::remove_dir_all(&data).unwrap();
+    let first = synod(&["init", "replacement", "--node", "2", &files[1]]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let row: Vec<&str> = text(&first.stdout).trim_end().split('\t').collect();
+    assert_eq!((row[0], row[1], row[3], row[4]), ("2", "1", "true", data.to_str().unwrap()));
+
+    // What it prints for the others is what they need.
+    let words = text(&first.stderr);
+    assert!(words.contains("for the files of other members (node 1, 3):"), "{words}");
+    let line = words.lines().find(|line| line.contains("--epoch")).expect("a command");
+    let line: Vec<&str> = line.split_whitespace().skip(1).filter(|it| *it != "FILE...").collect();
+    assert_eq!(line[..6], ["init", "replacement", "--node", "2", "--epoch", "1"]);
+    for changed in ["true", "false"] {
+        let next = synod(&[&line[..], &[&files[0], &files[2]]].concat());
+        assert_eq!(next.status.code(), Some(0), "{}", text(&next.stderr));
+        assert!(!text(&next.stderr).contains("other members"), "that was all");
+        for row in text(&next.stdout).lines() {
+            assert_eq!(row.split('\t').nth(3), Some(changed), "{row}");
+        }
+    }
+    for file in &files {
+        let file = std::fs::read_to_string(file).unwrap();
+        assert!(file.contains("epoch = 1 ") && file.contains(row[2]), "{file}");
+    }
+}
+
+#[test]
+fn a_replacement_that_would_be_wrong_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let files = cluster(root.path(), 3);
+    let disk = "00112233445566778899aabbccddeeff";
+    let error = |arguments: &[&str], code: &str, exit: i32| {
+        let output = synod(&[&["init", "replacement", "-o", "json"], arguments].concat());
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", text(&output.stderr));
+        let error = envelope(&output);
+        assert_eq!(error["code"], code, "{error}");
+        error["hint"].as_str().unwrap_or_default().to_owned()
+    };
+    let hint = error(&["--node", "2", &files[1]], "not_empty", 1);
+    assert!(hint.contains("n2/data.lost"), "{hint}");
+    let hint = error(&["--node", "2", &files[0]], "usage", 2);
+    assert!(hint.contains("with node 2's file, where its new disk is"), "{hint}");
+    error(&["--node", "7", &files[0]], "usage", 2);
+    error(&["--node", "2"], "usage", 2);
+    error(&["--node", "2", "--epoch", "1", &files[0]], "usage", 2);
+    error(&["--node", "2", "--disk", disk, &files[0]], "usage", 2);
+    error(&["--node", "2", "--epoch", "0", "--disk", disk, &files[0]], "usage", 2);
+    error(&["--node", "2", "--epoch", "1", "--disk", &disk[1..], &files[0]], "usage", 2);
+    error(&["--node", "2", "--epoch", "1", "--disk", disk, &files[1]], "not_made", 1);
+    error(&["--node", "2", "/nowhere/synod.toml"], "config", 2);
+
+    let alone = tempfile::tempdir().unwrap();
+    let file = &cluster(alone.path(), 1)[0];
+    std::fs::remove_dir_all(alone.path().join("cluster/n1/data")).unwrap();
+    let hint = error(&["--node", "1", file], "too_few_acceptors", 1);
+    assert!(hint.contains("restore the disk itself"), "{hint}");
+}
+
 #[test]
 fn an_acceptor_without_its_journal_does_not_run() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("c");
-    let port = nobody().rsplit_once(':').unwrap().1.parse::<u16>().unwrap().min(60_000).to_string();
+    // Below the range from which the system draws ports for others.
+    let port = (9000 + std::process::id() % 900).to_string();
     let dir_text = dir.to_str().unwrap();
     let made = synod(&["init", "cluster", "--nodes", "1", "--dir", dir_text, "--base-port", &port]);
     assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "",
     "demo",
     "init",
     "init cluster",
+    "init replacement",
     "serve",
     "log",
     "log append",

@@ -10,11 +10,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use client::proto::Entry;
-use cluster::{Cluster, LEADERS, PATIENCE};
+use cluster::{Cluster, Layout, PATIENCE};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
 const VALUES: u32 = 600;
+
+const LEADERS: [&str; 2] = ["l1", "l2"];
+const SEVEN: Layout = Layout {
+    options: &["--leaders", "2", "--acceptors", "5"],
+    leaders: &LEADERS,
+    others: &["a1", "a2", "a3", "a4", "a5"],
+};
 
 /// A leader's history up to a slot, as soon as it knows so much.
 async fn history(cluster: &Cluster, leader: usize, end: u64) -> Vec<Entry> {
@@ -35,7 +42,8 @@ async fn history(cluster: &Cluster, leader: usize, end: u64) -> Vec<Entry> {
 
 async fn round() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut cluster = Cluster::start(Path::new(env!("CARGO_BIN_EXE_synod")), directory.path());
+    let mut cluster =
+        Cluster::start(Path::new(env!("CARGO_BIN_EXE_synod")), directory.path(), SEVEN);
     let primary = cluster.primary().await;
     let client = cluster.client(&[0, 1]);
     let mut appends = JoinSet::new();

@@ -101,6 +101,9 @@ pub(super) fn status(api: &Api, status: &Status) -> proto::StatusResponse {
         journal_bytes: status.storage.journal_bytes,
         snapshot_bytes: status.storage.snapshot_bytes,
         disk_full: !status.storage.has_room,
+        epoch: config.epoch,
+        suspect: status.is_suspect,
+        other_epoch: status.other_epoch,
     }
 }
 

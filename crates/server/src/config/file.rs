@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ const STORAGE_BYTES_MAX: u64 = 2 << 30;
 #[serde(deny_unknown_fields)]
 struct FileShape {
     cluster: Spanned<String>,
+    epoch: Option<Spanned<u64>>,
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
     quorums: Option<QuorumsShape>,
@@ -85,7 +87,26 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
-    Ok(Config { cluster, id: own.id, data_dir, quorums, timing, storage, nodes })
+    let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
+    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
+}
+
+/// Where in a text that is right the values stand that a replaced disk changes.
+pub(super) struct Places {
+    pub(super) cluster: Range<usize>,
+    pub(super) epoch: Option<Range<usize>>,
+    pub(super) disk: Range<usize>,
+}
+
+/// None if the node has no disk.
+pub(super) fn places(text: &str, node: NodeId) -> Option<Places> {
+    let shape: FileShape = toml::from_str(text).ok()?;
+    let node = shape.node.iter().map(Spanned::get_ref).find(|it| *it.id.get_ref() == node.0)?;
+    Some(Places {
+        cluster: shape.cluster.span(),
+        epoch: shape.epoch.map(|epoch| epoch.span()),
+        disk: node.disk.as_ref()?.span(),
+    })
 }
 
 /// What the TOML reader refused, in our words where it is a misspelt one.
@@ -305,6 +326,20 @@ clients = "127.0.0.1:7201"
         assert_eq!(config.quorums, Quorums { phase1: 1, phase2: 1 });
         assert_eq!(config.timing, Timing::default());
         assert_eq!(config.nodes.iter().map(|node| node.id.0).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn an_epoch_counts_from_zero() {
+        let with = |line: &str| parse(&format!("{line}\n{GOOD}"));
+        assert_eq!(parse(GOOD).unwrap().epoch, 0);
+        assert_eq!(with("epoch = 3").unwrap().epoch, 3);
+        assert_eq!(with("epoch = 18446744073709551615").unwrap().epoch, u64::MAX);
+        let refused =
+            |line: &str| with(line).unwrap_err().in_file(Path::new("f"), line).to_string();
+        assert_eq!(refused("epoch = -1"), "f:1: invalid value: integer `-1`, expected u64");
+        assert_eq!(refused("epoch = \"1\""), "f:1: invalid type: string \"1\", expected u64");
+        assert_eq!(refused("epock = 1"), "f:1: unknown key `epock`");
+        assert!(with("epoch = 18446744073709551616").is_err());
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! `synod init`: writes the files that a new cluster starts from.
+//! `synod init`: writes the files that nodes start from.
 
 mod cluster;
 mod format;
+mod replacement;
 
 use clap::{Args, Subcommand};
 
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
-/// Write the files that a new cluster starts from
+/// Write the files that nodes start from
+///
+/// Those of a new cluster, and those with which an acceptor goes on whose disk is lost.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",
@@ -17,7 +20,7 @@ use crate::output::Output;
 )]
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
-  synod init cluster --nodes 3 --dir cluster --base-port 9100")]
+  synod init replacement --node 2 cluster/*/synod.toml")]
 pub(crate) struct InitArgs {
     #[command(subcommand)]
     command: InitCommand,
@@ -26,10 +29,12 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Subcommand)]
 enum InitCommand {
     Cluster(cluster::InitClusterArgs),
+    Replacement(replacement::InitReplacementArgs),
 }
 
 pub(super) fn run(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
     match &args.command {
         InitCommand::Cluster(args) => cluster::run(args, output),
+        InitCommand::Replacement(args) => replacement::run(args, output),
     }
 }

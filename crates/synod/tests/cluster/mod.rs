@@ -1,4 +1,4 @@
-//! Seven real processes on loopback: two leaders and five acceptors.
+//! A cluster of real processes on loopback.
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, UdpSocket};
@@ -11,33 +11,38 @@ use client::{Client, Options};
 /// How long anything may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The nodes' directories, as `synod init cluster` names them.
-pub const LEADERS: [&str; 2] = ["l1", "l2"];
-const ACCEPTORS: [&str; 5] = ["a1", "a2", "a3", "a4", "a5"];
+/// Which nodes: what `synod init cluster` is told, and the directories that it makes.
+pub struct Layout {
+    pub options: &'static [&'static str],
+    pub leaders: &'static [&'static str],
+    pub others: &'static [&'static str],
+}
 
 /// The processes of one cluster. None outlives the test.
 pub struct Cluster {
     binary: PathBuf,
     directory: PathBuf,
+    layout: Layout,
     running: BTreeMap<&'static str, Child>,
 }
 
 impl Cluster {
-    /// Makes seven nodes below `directory` and starts them.
-    pub fn start(binary: &Path, directory: &Path) -> Cluster {
+    /// Makes the nodes below `directory` and starts them.
+    pub fn start(binary: &Path, directory: &Path, layout: Layout) -> Cluster {
         let directory = directory.join("cluster");
         let base_port = free_ports();
         let init = Command::new(binary)
-            .args(["init", "cluster", "--leaders", "2", "--acceptors", "5", "--base-port"])
-            .arg(base_port.to_string())
+            .args(["init", "cluster", "--base-port", &base_port.to_string()])
+            .args(layout.options)
             .arg("--dir")
             .arg(&directory)
             .output()
             .expect("synod runs");
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let mut cluster =
-            Cluster { binary: binary.to_owned(), directory, running: BTreeMap::new() };
-        for node in LEADERS.into_iter().chain(ACCEPTORS) {
+        let nodes = [layout.leaders, layout.others].concat();
+        let (binary, running) = (binary.to_owned(), BTreeMap::new());
+        let mut cluster = Cluster { binary, directory, layout, running };
+        for node in nodes {
             cluster.serve(node);
         }
         cluster
@@ -53,7 +58,7 @@ impl Cluster {
         let child = Command::new(&self.binary)
             .arg("serve")
             .arg("--config")
-            .arg(self.directory.join(node).join("synod.toml"))
+            .arg(self.file(node))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -68,9 +73,14 @@ impl Cluster {
         child.wait().expect("gone");
     }
 
+    /// A node's configuration file.
+    pub fn file(&self, node: &str) -> PathBuf {
+        self.directory.join(node).join("synod.toml")
+    }
+
     /// Where the n-th leader serves clients.
     pub fn endpoint(&self, leader: usize) -> String {
-        let config = self.directory.join(LEADERS[leader]).join("synod.toml");
+        let config = self.file(self.layout.leaders[leader]);
         let config = server::config::Config::load(&config).expect("a configuration");
         config.own().clients.to_string()
     }
@@ -86,7 +96,7 @@ impl Cluster {
     pub async fn primary(&self) -> usize {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            for leader in 0..LEADERS.len() {
+            for leader in 0..self.layout.leaders.len() {
                 let endpoint = self.endpoint(leader);
                 let status = self.client(&[leader]).status(&endpoint).await;
                 if status.is_ok_and(|status| status.state == "leading") {

@@ -1,5 +1,7 @@
 //! `synod cluster health`: can values be chosen, and how much more may fail?
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use client::proto::StatusResponse;
 
 use super::survey::survey;
@@ -23,7 +25,7 @@ pub(super) fn run(args: &EndpointArgs, output: &Output) -> Result<Exit, CliError
     })
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Health {
     is_healthy: bool,
     /// Who leads, as it says itself.
@@ -32,65 +34,112 @@ struct Health {
     reachable: u32,
     /// Enough for either phase: to go on, and to elect a leader when this one fails.
     needed: u32,
+    /// Acceptors that may still fail.
+    survivable: u32,
     /// Acceptors whose disks are full.
     full: Vec<u32>,
+    /// Acceptors that have lost votes and do not have them again yet.
+    suspect: Vec<u32>,
+    /// Who runs which epoch. Of an epoch that was only heard of, nobody is known.
+    epochs: BTreeMap<u64, Vec<u32>>,
 }
 
 /// Only a leader knows whether a quorum answers it, so its word decides; of several that believe
-/// to lead, the one with the highest ballot.
+/// to lead, the one of the latest epoch with the highest ballot.
 fn judge(statuses: &[StatusResponse]) -> Health {
     let ballot = |status: &&StatusResponse| {
-        status.ballot.map(|ballot| (ballot.round, ballot.leader, ballot.incarnation))
+        let ballot = status.ballot;
+        (status.epoch, ballot.map(|ballot| (ballot.round, ballot.leader, ballot.incarnation)))
     };
     let leading = statuses.iter().filter(|status| status.state == "leading").max_by_key(ballot);
     let witness = leading.or_else(|| statuses.iter().max_by_key(|it| it.acceptors_reachable));
-    let (acceptors, reachable, needed) = witness.map_or((0, 0, 0), |it| {
-        (it.acceptors, it.acceptors_reachable, it.phase1_quorum.max(it.phase2_quorum))
-    });
-    let full: Vec<u32> = statuses.iter().filter(|it| it.disk_full).map(|it| it.node).collect();
-    let has_quorum =
-        |it: &StatusResponse| voting(it.acceptors_reachable, &full) >= it.phase2_quorum;
+    let Some(witness) = witness else { return Health::default() };
+    let (reachable, phase1, phase2) =
+        (witness.acceptors_reachable, witness.phase1_quorum, witness.phase2_quorum);
+    // The witness does not count whom it does not hear.
+    let heard = || statuses.iter().filter(|it| it.epoch == witness.epoch);
+    let full: Vec<u32> = heard().filter(|it| it.disk_full).map(|it| it.node).collect();
+    let suspect: Vec<u32> = heard().filter(|it| it.suspect).map(|it| it.node).collect();
+    let electing = without(reachable, full.iter().chain(&suspect));
+    let voting = without(reachable, full.iter());
     Health {
-        is_healthy: leading.is_some_and(has_quorum),
+        is_healthy: leading.is_some() && voting >= phase2,
         leader: leading.map(|it| it.node),
-        acceptors,
+        acceptors: witness.acceptors,
         reachable,
-        needed,
+        needed: phase1.max(phase2),
+        survivable: electing.saturating_sub(phase1).min(voting.saturating_sub(phase2)),
         full,
+        suspect,
+        epochs: epochs(statuses),
     }
 }
 
-/// Acceptors that answer, without those that do not vote.
-fn voting(reachable: u32, full: &[u32]) -> u32 {
-    reachable.saturating_sub(u32::try_from(full.len()).unwrap_or(u32::MAX))
+/// Acceptors that answer, without those that do not count.
+fn without<'a>(reachable: u32, nodes: impl Iterator<Item = &'a u32>) -> u32 {
+    let nodes: BTreeSet<&u32> = nodes.collect();
+    reachable.saturating_sub(u32::try_from(nodes.len()).unwrap_or(u32::MAX))
+}
+
+fn epochs(statuses: &[StatusResponse]) -> BTreeMap<u64, Vec<u32>> {
+    let mut epochs = BTreeMap::<u64, Vec<u32>>::new();
+    for status in statuses {
+        epochs.entry(status.epoch).or_default().push(status.node);
+    }
+    for heard in statuses.iter().filter_map(|it| it.other_epoch) {
+        epochs.entry(heard).or_default();
+    }
+    epochs
+}
+
+/// What is said of nodes, in the singular or the plural; nothing of none.
+fn said(nodes: &[u32], before: &str, one: &str, many: &str) -> String {
+    match nodes {
+        [] => String::new(),
+        [node] => format!("{before}node {node} {one}"),
+        nodes => format!("{before}{} {many}", named(nodes)),
+    }
+}
+
+fn named(nodes: &[u32]) -> String {
+    nodes.iter().map(|node| format!("node {node}")).collect::<Vec<_>>().join(", ")
 }
 
 impl Health {
-    /// Acceptors that may still fail. Those that do not vote have failed already.
-    fn survivable(&self) -> u32 {
-        voting(self.reachable, &self.full).saturating_sub(self.needed)
-    }
-
     fn reason(&self) -> String {
         let Health { acceptors, reachable, needed, .. } = self;
         let quorum = format!("{reachable} of {acceptors} acceptors answer, {needed} are needed");
-        let full: Vec<String> = self.full.iter().map(|it| format!("node {it}")).collect();
-        let full = match &full[..] {
-            [] => String::new(),
-            [one] => format!("; disk full: {one} does not vote"),
-            many => format!("; disk full: {} do not vote", many.join(", ")),
-        };
-        let reason = match (self.leader, self.survivable()) {
+        let full = said(&self.full, "; disk full: ", "does not vote", "do not vote");
+        let suspect = said(
+            &self.suspect,
+            "; votes lost: ",
+            "counts in no election yet",
+            "count in no election yet",
+        );
+        let reason = match (self.leader, self.survivable) {
             (None, _) => format!("no node leads; {quorum}"),
             (Some(leader), _) if !self.is_healthy => format!("node {leader} leads, but {quorum}"),
             (Some(leader), 0) => format!("node {leader} leads; {quorum}: none may fail"),
             (Some(leader), 1) => format!("node {leader} leads; {quorum}: one more may fail"),
             (Some(leader), more) => format!("node {leader} leads; {quorum}: {more} more may fail"),
         };
-        reason + &full
+        reason + &full + &suspect + &self.differing_epochs()
+    }
+
+    fn differing_epochs(&self) -> String {
+        if self.epochs.len() < 2 {
+            return String::new();
+        }
+        let each = self.epochs.iter().map(|(epoch, nodes)| match &nodes[..] {
+            [] => format!("somebody runs {epoch}"),
+            [node] => format!("node {node} runs {epoch}"),
+            nodes => format!("{} run {epoch}", named(nodes)),
+        });
+        format!("; epochs differ: {}", each.collect::<Vec<_>>().join("; "))
     }
 
     fn report(&self) -> Report {
+        let list = |nodes: &[u32]| Value::List(nodes.iter().map(ToString::to_string).collect());
         let word = if self.is_healthy { "healthy" } else { "not healthy" };
         Report::record(
             "synod.cluster.health/1",
@@ -101,8 +150,10 @@ impl Health {
                 ("acceptors", Value::Count(self.acceptors.into())),
                 ("acceptors_reachable", Value::Count(self.reachable.into())),
                 ("acceptors_needed", Value::Count(self.needed.into())),
-                ("failures_survivable", Value::Count(self.survivable().into())),
-                ("disks_full", Value::List(self.full.iter().map(ToString::to_string).collect())),
+                ("failures_survivable", Value::Count(self.survivable.into())),
+                ("disks_full", list(&self.full)),
+                ("suspect", list(&self.suspect)),
+                ("epochs", Value::List(self.epochs.keys().map(ToString::to_string).collect())),
             ],
         )
         .prose(format!("{word}: {}\n", self.reason()))
@@ -169,6 +220,43 @@ mod tests {
         let (exit, reason) = judged(&[status(1, "leading", 1, 3), full(3)]);
         assert_eq!(exit, Exit::No);
         assert!(reason.ends_with("; disk full: node 3 does not vote"), "{reason}");
+    }
+
+    #[test]
+    fn an_acceptor_that_has_lost_votes_votes_and_elects_nobody() {
+        let suspect = |node| StatusResponse { suspect: true, ..status(node, "following", 1, 0) };
+        let (exit, reason) = judged(&[status(1, "leading", 1, 5), suspect(3)]);
+        assert_eq!(exit, Exit::Done);
+        assert!(
+            reason.ends_with("one more may fail; votes lost: node 3 counts in no election yet"),
+            "{reason}"
+        );
+        let (exit, reason) = judged(&[status(1, "leading", 1, 3), suspect(3), suspect(4)]);
+        assert_eq!(exit, Exit::Done, "values are chosen");
+        assert!(reason.contains("none may fail; votes lost: node 3, node 4 count"), "{reason}");
+        // Full and suspect, it is missing once.
+        let both = StatusResponse { disk_full: true, ..suspect(3) };
+        assert_eq!(judge(&[status(1, "leading", 1, 5), both]).survivable, 1);
+    }
+
+    #[test]
+    fn nodes_of_different_epochs_are_named() {
+        let at = |epoch, status| StatusResponse { epoch, ..status };
+        let late = at(0, status(3, "leading", 9, 1));
+        let nodes = [at(1, status(1, "leading", 1, 4)), at(1, status(2, "following", 1, 0)), late];
+        let (exit, reason) = judged(&nodes);
+        assert_eq!(exit, Exit::Done, "the later epoch speaks");
+        assert!(
+            reason.ends_with("; epochs differ: node 3 runs 0; node 1, node 2 run 1"),
+            "{reason}"
+        );
+        // Its epoch is all that is known of who cannot be asked.
+        let heard = StatusResponse { other_epoch: Some(2), ..status(1, "leading", 1, 4) };
+        let (_, reason) = judged(&[heard]);
+        assert!(reason.ends_with("; epochs differ: node 1 runs 0; somebody runs 2"), "{reason}");
+        // Who is suspect in an epoch that the leader does not hear is not missing there.
+        let suspect = StatusResponse { suspect: true, ..status(3, "following", 1, 0) };
+        assert_eq!(judge(&[at(1, status(1, "leading", 1, 4)), suspect]).suspect, [0u32; 0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 use crate::runtime;
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 22] = [
     "endpoint",
     "reachable",
     "node",
@@ -28,6 +28,9 @@ const COLUMNS: [&str; 19] = [
     "journal_bytes",
     "snapshot_bytes",
     "disk_full",
+    "epoch",
+    "other_epoch",
+    "suspect",
     "error",
 ];
 
@@ -49,7 +52,7 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
     let is_reachable = Value::Flag(status.is_ok());
     let (facts, error) = match status {
         Ok(status) => (facts(status), Value::Absent),
-        Err(error) => ([const { Value::Absent }; 16], Value::Text(error.to_string())),
+        Err(error) => ([const { Value::Absent }; 19], Value::Text(error.to_string())),
     };
     let mut row = vec![Value::Text(endpoint), is_reachable];
     row.extend(facts);
@@ -58,7 +61,7 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
 }
 
 /// What stands between `reachable` and `error`.
-fn facts(status: StatusResponse) -> [Value; 16] {
+fn facts(status: StatusResponse) -> [Value; 19] {
     let refused = refused(&status);
     // Acceptors alone do not learn, and only a leader counts who answers it.
     let learns = status.roles.iter().any(|role| role != "acceptor");
@@ -84,6 +87,9 @@ fn facts(status: StatusResponse) -> [Value; 16] {
         Value::Count(status.journal_bytes),
         Value::Count(status.snapshot_bytes),
         Value::Flag(status.disk_full),
+        Value::Id(status.epoch),
+        Value::maybe(status.other_epoch, Value::Id),
+        Value::maybe(is_acceptor.then_some(status.suspect), Value::Flag),
     ]
 }
 
@@ -122,6 +128,8 @@ mod tests {
             first_held: 700,
             snapshot: 900,
             snapshot_bytes: 4096,
+            epoch: 2,
+            other_epoch: Some(3),
             counters: [("network_refused_bad_magic", 2), ("refused_message_kind", 1), ("sent", 9)]
                 .map(|(name, count)| (name.to_owned(), count))
                 .into(),
@@ -141,8 +149,8 @@ mod tests {
         assert_eq!(
             rendered(Format::Plain, &report),
             "a:1\ttrue\t1\tleader\tleading\t7·1\t1\t1000\t999\t\t5\t3\t\
-             700\t900\t\t0\t4096\tfalse\t\n\
-             b:1\tfalse\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\tcannot reach b:1: refused\n"
+             700\t900\t\t0\t4096\tfalse\t2\t3\t\t\n\
+             b:1\tfalse\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\tcannot reach b:1: refused\n"
         );
     }
 

@@ -156,6 +156,7 @@ fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result
     let acceptors = nodes.iter().filter(is_acceptor).count();
     let config = Config {
         cluster,
+        epoch: 0,
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
