@@ -1,6 +1,7 @@
 //! `synod log read`: a range of the history, as one node knows it.
 
 use clap::Args;
+use client::Consistency;
 
 use super::entries;
 use crate::connection;
@@ -42,7 +43,8 @@ pub(super) fn run(args: &ReadArgs, output: &Output) -> Result<Exit, CliError> {
     }
     runtime::block_on(async {
         let client = connection::open(&args.endpoints, None)?.client;
-        let stream = client.read(args.from, args.to, args.limit.unwrap_or(0)).await?;
+        let limit = args.limit.unwrap_or(0);
+        let stream = client.read(Consistency::Local, args.from, args.to, limit).await?;
         entries::print("synod.log.read/1", stream, output).await
     })
 }
