@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::proto::append_request::About;
-use client::proto::{AppendRequest, NetworkRequest, Open, ReadRequest};
+use client::proto::read_request::Consistency;
+use client::proto::{AppendRequest, NetworkRequest, Open, ReadRequest, Sequential};
 use node::{Nonce, Request};
 use paxos::wire::{encode_message, encode_record};
 use paxos::{
@@ -162,7 +163,8 @@ fn calls() -> [Vec<u8>; 4] {
     let nonce = vec![9; 16].into();
     let about = Some(About::Open(Open { nonce, lifetime_us: 3_600_000_000 }));
     let open = AppendRequest { about, ..AppendRequest::default() };
-    let read = ReadRequest { first_slot: 3, end_slot: 1 << 62, limit: 10 };
+    let consistency = Some(Consistency::Sequential(Sequential { at_least: 42 }));
+    let read = ReadRequest { first_slot: 3, end_slot: 1 << 62, limit: 10, consistency };
     let network = NetworkRequest {
         loss_ppm: 100_000,
         duplicate_ppm: 20_000,

@@ -1,7 +1,7 @@
 //! What clients send over gRPC, as far as our own code interprets it.
 
 use client::proto::{AppendRequest, NetworkRequest, ReadRequest};
-use node::Request;
+use node::{Consistency, Request};
 use paxos::Slot;
 use prost::Message;
 use server::asked;
@@ -37,6 +37,9 @@ fn read(message: &ReadRequest) {
         assert!(range.first <= Slot::LIMIT);
         assert!(range.end <= Slot::LIMIT);
         assert!(range.limit > 0);
+        if let Some(Consistency::Sequential { at_least }) = range.consistency {
+            assert!(at_least <= Slot::LIMIT);
+        }
     }
 }
 

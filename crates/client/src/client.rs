@@ -4,7 +4,7 @@
 //! and node calls open connections of their own, because they are addressed to other nodes and
 //! must not wait behind a burst of appends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prost::bytes::Bytes;
@@ -19,12 +19,14 @@ use crate::connection;
 use crate::endpoints::Endpoints;
 use crate::error::{AppendError, CallError, OptionsError};
 use crate::follow;
+use crate::position::Position;
 use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
-    Entry, FailRequest, NetworkRequest, NetworkResponse, RecoverRequest, StatusRequest,
-    StatusResponse,
+    Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
+    StatusRequest, StatusResponse,
 };
+use crate::read::{self, Consistency, Entries};
 use crate::session::Session;
 use crate::window::Call;
 
@@ -81,7 +83,10 @@ pub struct Client {
     window: Arc<Semaphore>,
     window_max: usize,
     endpoints: Endpoints,
+    /// The same, beginning with the one that has answered a read.
+    readable: Arc<Mutex<Endpoints>>,
     timeout: Duration,
+    position: Position,
     /// Ends with the task that appends.
     ended: watch::Receiver<()>,
 }
@@ -122,7 +127,18 @@ impl Client {
             drop(running);
         });
         let places = Arc::new(Semaphore::new(window));
-        Ok(Client { calls, window: places, window_max: window, endpoints, timeout, ended })
+        let position = Position::default();
+        let readable = Arc::new(Mutex::new(endpoints.clone()));
+        Ok(Client {
+            calls,
+            window: places,
+            window_max: window,
+            endpoints,
+            readable,
+            timeout,
+            position,
+            ended,
+        })
     }
 
     /// Gives this handle back. If it is the last one, waits until everything is answered and the
@@ -165,22 +181,40 @@ impl Client {
         let (answer, answered) = oneshot::channel();
         let call = Call { value, started, deadline, answer, place };
         self.calls.send(call).map_err(|_| AppendError::Closed)?;
-        answered.await.unwrap_or(Err(AppendError::Closed))
+        let appended = answered.await.unwrap_or(Err(AppendError::Closed))?;
+        self.position.saw_below(appended.slot.saturating_add(1));
+        Ok(appended)
     }
 
-    /// The values that a node knows to be chosen, from slot `first` to `end` (exclusive; `None`:
-    /// all that it knows), at most `limit` of them (0: no limit), in order.
+    /// The values from slot `first` to `end` (exclusive; `None`: all that there is), at most
+    /// `limit` of them (0: no limit), in order, of a state that shows as much as `consistency`
+    /// says.
     ///
-    /// The first endpoint that answers serves it; what it knows may lag behind the leader. A
-    /// stream that breaks ends with an error, after which a read from the last slot + 1 goes on.
+    /// Any endpoint may serve it: the next one is asked while one is gone, busy, cut off or keeps
+    /// no history, until the time runs out. Then the most telling error is given back.
     pub async fn read(
         &self,
+        consistency: Consistency,
         first: u64,
         end: Option<u64>,
         limit: u64,
-    ) -> Result<impl Stream<Item = Result<Entry, CallError>> + Send + Unpin + use<>, CallError>
-    {
-        follow::read(self.endpoints.clone(), self.timeout, first, end, limit).await
+    ) -> Result<Entries, CallError> {
+        // Zero means "no end" on the wire, so an end at zero is sent as another empty range.
+        let (first_slot, end_slot) = match end {
+            Some(0) => (first.max(1), 1),
+            end => (first, end.unwrap_or(0)),
+        };
+        let consistency = Some(consistency.into());
+        let request = ReadRequest { first_slot, end_slot, limit, consistency };
+        read::read(&self.readable, self.timeout, self.position.clone(), request).await
+    }
+
+    /// One past the highest slot that this client and its clones know of: of their own values that
+    /// were answered, and of what they have read. A read of any node with
+    /// `Consistency::Sequential { at_least: client.position() }` shows all that, and is cheaper
+    /// than a linearizable one. Handed to another client, it lets that one see as much.
+    pub fn position(&self) -> u64 {
+        self.position.get()
     }
 
     /// The values from slot `first` on, in order, as they are chosen, each once.
@@ -191,7 +225,7 @@ impl Client {
         &self,
         first: u64,
     ) -> impl Stream<Item = Result<Entry, CallError>> + Send + Unpin + use<> {
-        follow::tail(self.endpoints.clone(), self.timeout, first)
+        follow::tail(self.endpoints.clone(), self.timeout, self.position.clone(), first)
     }
 
     /// What the node at `endpoint` sees.

@@ -4,6 +4,7 @@
 //! answers is kept. The first round and the first hint cost no pause, everything after them a
 //! growing and jittered one, so that clients of a cluster without a leader do not march in step.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::connection;
@@ -37,6 +38,11 @@ impl Endpoints {
 
     pub(crate) fn current(&self) -> &str {
         self.hinted.as_deref().unwrap_or(&self.addresses[self.turn])
+    }
+
+    /// Whether all of the list are among `these`.
+    pub(crate) fn are_all(&self, these: &BTreeSet<String>) -> bool {
+        self.addresses.iter().all(|address| these.contains(address))
     }
 
     pub(crate) fn on_progress(&mut self) {

@@ -10,6 +10,9 @@ use tonic::{Code, Status};
 /// Beside `OUT_OF_RANGE`: the first slot that the node still holds.
 pub const FIRST_HELD: &str = "synod-first-held";
 
+/// Beside `DEADLINE_EXCEEDED`: where the node's best guess of who leads serves clients.
+pub const LEADER: &str = "synod-leader";
+
 /// What is known of a value whose append did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -121,6 +124,29 @@ pub enum CallError {
         /// The first slot that it holds.
         first_held: u64,
     },
+    /// The node neither leads nor learns, so it has nothing to be read. Others may.
+    #[error("{endpoint} keeps no history")]
+    NotLearning {
+        /// Who answered.
+        endpoint: String,
+    },
+    /// Too much waits at the node. The same call may be tried again.
+    #[error("{endpoint} is busy: {reason}")]
+    Busy {
+        /// Who answered.
+        endpoint: String,
+        /// The node's words.
+        reason: String,
+    },
+    /// What the read must show was not had in time, by the node's patience or by the client's: no
+    /// leader that reaches a quorum was found, or the slot was not reached.
+    #[error("{endpoint} could not show what was asked for in time")]
+    TimedOut {
+        /// Who was asked.
+        endpoint: String,
+        /// Whom it takes for the leader, if anybody.
+        leader: Option<String>,
+    },
 }
 
 impl CallError {
@@ -134,6 +160,32 @@ impl CallError {
             endpoint: endpoint.to_owned(),
             code: status.code(),
             reason: status.message().to_owned(),
+        }
+    }
+
+    /// The same where history is asked for, whose refusals have codes of their own.
+    pub(crate) fn unreadable(endpoint: &str, status: &Status) -> CallError {
+        let owned = endpoint.to_owned();
+        match status.code() {
+            Code::FailedPrecondition => CallError::NotLearning { endpoint: owned },
+            Code::ResourceExhausted => {
+                let reason = status.message().to_owned();
+                CallError::Busy { endpoint: owned, reason }
+            }
+            Code::DeadlineExceeded => {
+                let leader = status.metadata().get(LEADER).and_then(|it| it.to_str().ok());
+                CallError::TimedOut { endpoint: owned, leader: leader.map(str::to_owned) }
+            }
+            _ => CallError::failed(endpoint, status),
+        }
+    }
+
+    /// How much it says of the cluster. Of several troubles the one that says most is told.
+    pub(crate) fn weight(&self) -> u8 {
+        match self {
+            CallError::NotLearning { .. } => 0,
+            CallError::Unreachable { .. } => 1,
+            _ => 2,
         }
     }
 

@@ -1,81 +1,50 @@
-//! Reading the history, and following it across broken streams.
+//! Following the history across broken streams.
 //!
 //! A task reads batches from a node and hands entries one by one through a short queue, so that a
 //! slow reader holds back the node and not this process's memory. It ends when its reader leaves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Streaming};
 
 use crate::connection::{self, ANSWER_BYTES_MAX};
 use crate::endpoints::Endpoints;
 use crate::error::CallError;
+use crate::position::Position;
 use crate::proto::log_client::LogClient;
-use crate::proto::{Entry, ReadRequest, ReadResponse, TailRequest};
+use crate::proto::{Entry, ReadResponse, TailRequest};
 
 /// Entries between the node's stream and the reader.
-const ENTRIES_AHEAD_MAX: usize = 256;
+pub(crate) const ENTRIES_AHEAD_MAX: usize = 256;
 
-type Item = Result<Entry, CallError>;
+pub(crate) type Item = Result<Entry, CallError>;
 
-pub(crate) async fn read(
+pub(crate) fn tail(
     mut endpoints: Endpoints,
     time: Duration,
+    position: Position,
     first: u64,
-    end: Option<u64>,
-    limit: u64,
-) -> Result<ReceiverStream<Item>, CallError> {
-    // Zero means "no end" on the wire, so an end at zero is sent as another empty range.
-    let request = match end {
-        Some(0) => ReadRequest { first_slot: first.max(1), end_slot: 1, limit },
-        end => ReadRequest { first_slot: first, end_slot: end.unwrap_or(0), limit },
-    };
-    let deadline = Instant::now() + time;
-    loop {
-        let address = endpoints.current().to_owned();
-        let opening = timeout_at(deadline, open(&address, Kind::Read(request)));
-        let error = match opening.await {
-            Ok(Ok(answers)) => {
-                let (entries, reader) = mpsc::channel(ENTRIES_AHEAD_MAX);
-                tokio::spawn(async move {
-                    let mut next_slot = first;
-                    if let Err(error) = pass_on(&address, answers, &entries, &mut next_slot).await {
-                        let _ = entries.send(Err(error)).await;
-                    }
-                });
-                return Ok(ReceiverStream::new(reader));
-            }
-            Ok(Err(error)) => error,
-            Err(_) => CallError::Unreachable {
-                endpoint: address,
-                reason: format!("no answer within {time:?}"),
-            },
-        };
-        let pause = endpoints.on_failure();
-        if error.is_final() || Instant::now() + pause >= deadline {
-            return Err(error);
-        }
-        sleep(pause).await;
-    }
-}
-
-pub(crate) fn tail(mut endpoints: Endpoints, time: Duration, first: u64) -> ReceiverStream<Item> {
+) -> ReceiverStream<Item> {
     let (entries, reader) = mpsc::channel(ENTRIES_AHEAD_MAX);
     tokio::spawn(async move {
         let mut next_slot = first;
+        let mut keep_nothing = BTreeSet::new();
         loop {
             let address = endpoints.current().to_owned();
-            let request = Kind::Tail(TailRequest { first_slot: next_slot });
+            let request = TailRequest { first_slot: next_slot };
             let before = next_slot;
             let broken = tokio::select! {
                 broken = async {
                     let opening = timeout(time, open(&address, request));
                     match opening.await {
                         Ok(Ok(answers)) => {
-                            pass_on(&address, answers, &entries, &mut next_slot).await
+                            let none = ReadResponse::default();
+                            pass_on(&address, none, answers, &entries, &position, &mut next_slot)
+                                .await
                         }
                         Ok(Err(error)) => Err(error),
                         Err(_) => Ok(()),
@@ -83,11 +52,14 @@ pub(crate) fn tail(mut endpoints: Endpoints, time: Duration, first: u64) -> Rece
                 } => broken,
                 () = entries.closed() => return,
             };
-            if let Err(error) = broken
-                && error.is_final()
-            {
-                let _ = entries.send(Err(error)).await;
-                return;
+            if let Err(error) = broken {
+                if matches!(error, CallError::NotLearning { .. }) {
+                    keep_nothing.insert(address);
+                }
+                if error.is_final() || endpoints.are_all(&keep_nothing) {
+                    let _ = entries.send(Err(error)).await;
+                    return;
+                }
             }
             if next_slot > before {
                 endpoints.on_progress();
@@ -102,46 +74,44 @@ pub(crate) fn tail(mut endpoints: Endpoints, time: Duration, first: u64) -> Rece
     ReceiverStream::new(reader)
 }
 
-enum Kind {
-    Read(ReadRequest),
-    Tail(TailRequest),
-}
-
-async fn open(address: &str, kind: Kind) -> Result<Streaming<ReadResponse>, CallError> {
+async fn open(address: &str, request: TailRequest) -> Result<Streaming<ReadResponse>, CallError> {
     let channel = connection::connect(address).await?;
     let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let opened = match kind {
-        Kind::Read(request) => log.read(request).await,
-        Kind::Tail(request) => log.tail(request).await,
-    };
-    opened.map(Response::into_inner).map_err(|status| CallError::failed(address, &status))
+    let opened = log.tail(request).await;
+    opened.map(Response::into_inner).map_err(|status| CallError::unreadable(address, &status))
 }
 
-/// Hands entries on until the stream ends or breaks, or the reader leaves. `next_slot` is above
-/// every slot that was handed on; what lies below it is a repeat and is left out.
-async fn pass_on(
+/// Hands entries on, those of `first` first, until the stream ends or breaks, or the reader leaves.
+/// `next_slot` is above every slot that was handed on; what lies below it is a repeat and is left
+/// out.
+pub(crate) async fn pass_on(
     address: &str,
+    first: ReadResponse,
     mut answers: Streaming<ReadResponse>,
     entries: &mpsc::Sender<Item>,
+    position: &Position,
     next_slot: &mut u64,
 ) -> Result<(), CallError> {
+    let mut batch = first;
     loop {
-        let answer = tokio::select! {
-            answer = answers.message() => answer,
-            () = entries.closed() => return Ok(()),
-        };
-        let Some(batch) = answer.map_err(|status| CallError::failed(address, &status))? else {
-            return Ok(());
-        };
         for entry in batch.entries {
             if entry.slot < *next_slot {
                 continue;
             }
-            let slot = entry.slot;
+            let after = entry.slot.saturating_add(1);
+            position.saw_below(after);
             if entries.send(Ok(entry)).await.is_err() {
                 return Ok(());
             }
-            *next_slot = slot.saturating_add(1);
+            *next_slot = after;
         }
+        let answer = tokio::select! {
+            answer = answers.message() => answer,
+            () = entries.closed() => return Ok(()),
+        };
+        batch = match answer.map_err(|status| CallError::unreadable(address, &status))? {
+            Some(batch) => batch,
+            None => return Ok(()),
+        };
     }
 }

@@ -7,6 +7,10 @@
 //! more. What is left is the honest third answer besides "done" and "not applied":
 //! [`Outcome::Unknown`]. A time-out after a node may have proposed the value says just that.
 //!
+//! A read says how much it must show: [`Consistency`]. Any node that leads or learns can serve any
+//! kind, so a client asks the next one when one is cut off, and
+//! [`Client::position`] is what makes it read its own writes wherever it asks.
+//!
 //! This crate knows nothing of ballots, acceptors or journals, and speaks plaintext HTTP/2 only.
 //!
 //! | file | decides |
@@ -16,7 +20,9 @@
 //! | `session` | what is asked about the client's session, and when; pure |
 //! | `appender` | one stream for all appends: opened, filled, lost, opened elsewhere |
 //! | `endpoints` | which node is asked next, and after which pause |
-//! | `follow` | reading the history, and following it across broken streams |
+//! | `read` | reading a range of the history, and how much must be shown |
+//! | `follow` | following the history across broken streams |
+//! | `position` | what the client has seen |
 //! | `connection` | what a connection looks like |
 //! | `error` | what went wrong, and what is known of the value |
 
@@ -28,13 +34,16 @@ mod connection;
 mod endpoints;
 mod error;
 mod follow;
+mod position;
 pub mod proto;
+mod read;
 mod session;
 mod window;
 
 pub use client::{Appended, Client, Options};
-pub use error::{AppendError, CallError, FIRST_HELD, OptionsError, Outcome};
+pub use error::{AppendError, CallError, FIRST_HELD, LEADER, OptionsError, Outcome};
 pub use prost::bytes::Bytes;
+pub use read::{Consistency, Entries};
 pub use tonic::Code;
 
 /// The largest value that a client may append, in bytes. A node refuses larger ones as well.

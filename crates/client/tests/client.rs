@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use client::proto::append_request::About;
-use client::{AppendError, Appended, CallError, Client, Options, OptionsError, Outcome};
+use client::{
+    AppendError, Appended, CallError, Client, Consistency, Options, OptionsError, Outcome,
+};
 use fake::{Act, Fake, SESSION, busy, done, expired, not_leading};
 use tokio_stream::StreamExt;
+use tonic::Status;
 
 fn client(nodes: &[&Fake], timeout_ms: u64, window: usize) -> Client {
     let endpoints = nodes.iter().map(|node| node.address.clone()).collect();
@@ -279,10 +282,110 @@ async fn a_read_gives_a_range() {
     for (first, end, expected) in
         [(0, None, vec![0, 1, 2, 3, 4]), (1, Some(3), vec![1, 2]), (0, Some(0), vec![])]
     {
-        let entries = client.read(first, end, 0).await.unwrap();
+        let entries = client.read(Consistency::Linearizable, first, end, 0).await.unwrap();
         let slots: Vec<u64> = entries.map(|entry| entry.unwrap().slot).collect().await;
         assert_eq!(slots, expected);
     }
+}
+
+#[tokio::test]
+async fn a_read_says_how_much_it_must_show() {
+    use client::proto::read_request::Consistency as Asked;
+    use client::proto::{Linearizable, Local, Sequential, Stale};
+
+    let node = Fake::start(|_| Act::Silence).await;
+    let client = client(&[&node], 10_000, 8);
+    let max_age = Duration::from_millis(500);
+    for consistency in [
+        Consistency::Linearizable,
+        Consistency::Sequential { at_least: 42 },
+        Consistency::Stale { max_age },
+        Consistency::Local,
+    ] {
+        let entries = client.read(consistency, 0, None, 0).await.unwrap();
+        assert_eq!(entries.read_below(), 5);
+    }
+    let asked: Vec<_> = node.reads().iter().map(|read| read.consistency).collect();
+    let expected = [
+        Asked::Linearizable(Linearizable {}),
+        Asked::Sequential(Sequential { at_least: 42 }),
+        Asked::Stale(Stale { max_age_us: 500_000 }),
+        Asked::Local(Local {}),
+    ];
+    assert_eq!(asked, expected.map(Some));
+}
+
+#[tokio::test]
+async fn a_read_goes_on_elsewhere_within_its_time() {
+    let [cut_off, acceptor, busy, leader] = [(); 4].map(|()| Fake::start(|_| Act::Silence));
+    let (cut_off, acceptor) = (cut_off.await, acceptor.await);
+    let (busy, leader) = (busy.await, leader.await);
+    let mut late = Status::deadline_exceeded("nobody answers");
+    late.metadata_mut().insert(client::LEADER, leader.address.parse().unwrap());
+    cut_off.refuse_reads([late]);
+    acceptor.refuse_reads([Status::failed_precondition("nothing here")]);
+    busy.refuse_reads([Status::resource_exhausted("full")]);
+    let client = client(&[&busy, &acceptor, &cut_off], 10_000, 8);
+    let entries = client.read(Consistency::Linearizable, 2, None, 0).await.unwrap();
+    let slots: Vec<u64> = entries.map(|entry| entry.unwrap().slot).collect().await;
+    assert_eq!(slots, [2, 3, 4]);
+    let asked = || [&busy, &acceptor, &cut_off, &leader].map(|node| node.reads().len());
+    assert_eq!(asked(), [1, 1, 1, 1], "each is asked once, and the leader at last");
+    client.read(Consistency::Linearizable, 2, None, 0).await.unwrap();
+    assert_eq!(asked(), [1, 1, 1, 2], "who answers is kept");
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_serves_says_why() {
+    let (one, two) = (Fake::start(|_| Act::Silence).await, Fake::start(|_| Act::Silence).await);
+    let nothing = || Status::failed_precondition("nothing here");
+    let read = async |client: Client| {
+        client.read(Consistency::Linearizable, 0, None, 0).await.unwrap_err()
+    };
+    one.refuse_reads([nothing()]);
+    two.refuse_reads([nothing()]);
+    let error = read(client(&[&one, &two], 60_000, 8)).await;
+    assert!(matches!(error, CallError::NotLearning { .. }), "at once: {error}");
+    one.refuse_tails(nothing());
+    let error = client(&[&one], 60_000, 8).tail(0).next().await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::NotLearning { .. }), "{error}");
+    let gone = nobody().await;
+    let endpoints = vec![one.address.clone(), gone.clone()];
+    let timeout = Duration::from_millis(200);
+    let options = Options { timeout, ..Options::new(endpoints) };
+    for (refusal, expected) in [
+        (nothing(), CallError::Unreachable { endpoint: gone, reason: String::new() }),
+        (
+            Status::resource_exhausted("full"),
+            CallError::Busy { endpoint: String::new(), reason: String::new() },
+        ),
+        (
+            Status::deadline_exceeded("late"),
+            CallError::TimedOut { endpoint: String::new(), leader: None },
+        ),
+    ] {
+        one.refuse_reads(std::iter::repeat_n(refusal, 100));
+        let error = read(Client::new(options.clone()).unwrap()).await;
+        let kind = std::mem::discriminant::<CallError>;
+        assert_eq!(kind(&error), kind(&expected), "{error}");
+        one.forgive_reads();
+    }
+}
+
+#[tokio::test]
+async fn a_client_remembers_what_it_has_seen() {
+    let node = Fake::start(|request| done(request.sequence + 100)).await;
+    let client = client(&[&node], 10_000, 8);
+    assert_eq!(client.position(), 0);
+    let other = client.clone();
+    client.read(Consistency::Local, 0, Some(2), 0).await.unwrap();
+    assert_eq!(other.position(), 5, "what the node had applied, and clones share it");
+    let slot = other.append("v").await.unwrap().slot;
+    assert_eq!(client.position(), slot + 1);
+    client.read(Consistency::Local, 0, None, 0).await.unwrap();
+    assert_eq!(client.position(), slot + 1, "it never goes back");
+    client.tail(1000).next().await.unwrap().unwrap();
+    assert!(client.position() > 1000);
 }
 
 #[tokio::test]

@@ -97,8 +97,8 @@ pub struct Effects<M: StateMachine> {
     pub replica: paxos::Effects,
     /// Answers, each to a ticket given earlier or just now.
     pub replies: Vec<(Ticket, Reply<M::Output>)>,
-    /// Answers to reads. Those that are ready are answered from [`Node::machine`] before the node's
-    /// next step.
+    /// Answers to reads. Those that are ready are answered from [`Node::machine`] as it is then or
+    /// later: it only goes forward, and what it says at any time until the reader hears is right.
     pub reads: Vec<(Ticket, ReadReply)>,
     /// Make this snapshot's bytes, keep them, and say [`Input::Kept`] or [`Input::NotKept`]. No
     /// other is asked for before.

@@ -1,4 +1,5 @@
-//! Who waits to read, and for what. When a read is ready, the state of this very moment answers it.
+//! Who waits to read, and for what. When a read is ready, the state of this very moment answers it,
+//! or a later one.
 //!
 //! What each kind promises, at whatever node:
 //!
@@ -51,7 +52,7 @@ pub enum Consistency {
 /// Whether a read may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadReply {
-    /// Yes: from the machine as it is now, before the node's next step.
+    /// Yes: from the machine as it is now or later.
     Ready {
         /// One past the last slot that it has applied.
         applied: Slot,

@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod asked;
+mod pages;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,24 +13,20 @@ use client::proto::cluster_server::Cluster;
 use client::proto::log_server::Log;
 use client::proto::{self, AppendRequest, AppendResponse, ReadRequest, ReadResponse};
 use node::Reply;
-use paxos::Slot;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Response, Status, Streaming};
 
 use crate::config::{Config, Role};
-use crate::inbox::{self, Answer, Inbox, Job, Page, Replied, ReplyTo};
+use crate::inbox::{Answer, Inbox, Job, Replied, ReplyTo};
 use crate::switches::Switches;
 
 /// Requests of one stream that wait for an answer, at most. Then it is not read further.
 const STREAM_WINDOW: usize = 1 << 14;
 
-/// Entries in one page of the history.
-const PAGE_ENTRIES_MAX: usize = 4096;
-
-/// Pages of one reader that wait to be sent.
-const PAGES_WAITING_MAX: usize = 4;
+/// Answers of one stream that wait to be sent.
+const ANSWERS_WAITING_MAX: usize = 4;
 
 /// What every call needs.
 #[derive(Clone)]
@@ -75,8 +72,9 @@ impl Log for Api {
         &self,
         request: tonic::Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
-        let asked::Range { first, end, limit } = asked::range(request.get_ref())?;
-        Ok(Response::new(self.pages(first, end, limit, false)))
+        let range = asked::range(request.get_ref())?;
+        // A reader that goes away takes this future along.
+        Ok(Response::new(self.range(range).await?))
     }
 
     async fn tail(
@@ -84,7 +82,7 @@ impl Log for Api {
         request: tonic::Request<proto::TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
         let first = asked::slot(request.get_ref().first_slot)?;
-        Ok(Response::new(self.pages(first, Slot::LIMIT, u64::MAX, true)))
+        Ok(Response::new(self.follow(first)))
     }
 }
 
@@ -145,7 +143,7 @@ impl Api {
         &self,
         stream: impl Stream<Item = Result<T, Status>> + Send + 'static,
     ) -> Answers<T> {
-        let (out, answers) = mpsc::channel(PAGES_WAITING_MAX);
+        let (out, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
         let mut stopping = self.stopping.clone();
         tokio::spawn(async move {
             tokio::pin!(stream);
@@ -162,60 +160,6 @@ impl Api {
             }
         });
         Box::pin(ReceiverStream::new(answers))
-    }
-
-    /// The history, page by page, until `end` or `limit`; or on and on.
-    fn pages(&self, first: Slot, end: Slot, limit: u64, follow: bool) -> Answers<ReadResponse> {
-        let (pages, answers) = mpsc::channel(PAGES_WAITING_MAX);
-        let api = self.clone();
-        tokio::spawn(async move {
-            let error = api.send_pages(first, end, limit, follow, &pages).await.err();
-            if let Some(error) = error {
-                let gone = pages.send(Err(error)).await;
-                drop(gone);
-            }
-        });
-        Box::pin(ReceiverStream::new(answers))
-    }
-
-    async fn send_pages(
-        mut self,
-        mut first: Slot,
-        end: Slot,
-        mut left: u64,
-        follow: bool,
-        pages: &mpsc::Sender<Result<ReadResponse, Status>>,
-    ) -> Result<(), Status> {
-        loop {
-            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE_ENTRIES_MAX);
-            let (answer, page) = oneshot::channel();
-            let read = inbox::Read { first, end, limit, answer };
-            self.inbox.offer(Job::Read(read)).map_err(|_| overloaded())?;
-            let Page { entries, next, gone_below, is_last } = page.await.map_err(|_| stopped())?;
-            if let Some(held) = gone_below {
-                return Err(gone(first, held));
-            }
-            left -= entries.len() as u64;
-            first = next;
-            if !entries.is_empty() {
-                let response = answers::entries(&entries);
-                if pages.send(Ok(response)).await.is_err() {
-                    return Ok(()); // The reader has gone.
-                }
-            }
-            if left == 0 || (is_last && !follow) {
-                return Ok(());
-            }
-            if is_last {
-                tokio::select! {
-                    more = self.applied.wait_for(|applied| *applied > first.0) => {
-                        more.map_err(|_| stopped())?;
-                    }
-                    _ = self.stopping.wait_for(|stopping| *stopping) => return Err(stopped()),
-                    () = pages.closed() => return Ok(()),
-                }
-            }
-        }
     }
 }
 
@@ -252,13 +196,6 @@ async fn take(
             return;
         }
     }
-}
-
-fn gone(asked: Slot, held: Slot) -> Status {
-    let words = format!("slot {asked} is no longer here: the first one that is held is {held}");
-    let mut status = Status::out_of_range(words);
-    status.metadata_mut().insert(client::FIRST_HELD, held.0.into());
-    status
 }
 
 fn overloaded() -> Status {

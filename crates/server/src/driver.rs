@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
-use node::{Append, Effects, History, Input, Node, Ticket};
+use node::{Append, Effects, History, Input, Node, ReadReply, Ticket};
 use paxos::acceptor::Acceptor;
 use paxos::wire::{WireError, decode_message};
 use paxos::{Configuration, Digest, Event, NodeId, Slot, Write};
 use tokio::sync::watch;
 
 use crate::counters::Counters;
-use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status, Storage};
+use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status, Storage, Unreadable};
 use crate::post::Post;
 use crate::snapshotter::Orders;
 
@@ -32,6 +32,10 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 /// So long after a message of another epoch its sender is taken to run that epoch. Who leads or
 /// wants to speaks more often.
 const OTHER_EPOCH_LASTS: Duration = Duration::from_secs(3);
+
+/// Entries in all pages of one turn: reads that waited together are ready together. Who finds no
+/// room is given an empty page, and asks for the next one.
+const TURN_ENTRIES_MAX: usize = 1 << 16;
 
 /// Why a protocol thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +140,7 @@ impl Driver {
         effects: &mut Effects<History>,
         waiting: &mut Waiting,
     ) -> bool {
-        let mut appends = Vec::new();
+        let (mut appends, mut reads) = (Vec::new(), Vec::new());
         let mut stop = false;
         let mut next = first;
         for _ in 0..TURN_JOBS_MAX {
@@ -149,7 +153,14 @@ impl Driver {
                     let ticket = waiting.register(to);
                     appends.push(Append { ticket, request });
                 }
-                Job::Read(read) => self.read(read),
+                Job::Read(read) if read.answer.is_closed() => {} // The reader has gone.
+                Job::Read(read) => match read.consistency {
+                    None => waiting.pages.push(read),
+                    Some(consistency) => {
+                        let ticket = waiting.register_read(read);
+                        reads.push(node::Read { ticket, consistency });
+                    }
+                },
                 Job::Status(answer) => {
                     let gone = answer.send(self.status());
                     drop(gone);
@@ -179,6 +190,11 @@ impl Driver {
             // Together, so that they travel together.
             let now = self.now();
             self.node.step(now, Input::Append(appends), effects);
+        }
+        if !reads.is_empty() {
+            // Together, so that one question is asked for all of them.
+            let now = self.now();
+            self.node.step(now, Input::Read(reads), effects);
         }
         let now = self.now();
         if self.node.deadline().is_some_and(|deadline| deadline <= now) {
@@ -266,6 +282,7 @@ impl Driver {
         for (ticket, reply) in effects.replies.drain(..) {
             waiting.answer(ticket, reply);
         }
+        self.answer_reads(effects, waiting);
         self.order(effects);
         let applied = self.node.applied().0;
         self.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
@@ -311,17 +328,55 @@ impl Driver {
         history.first().unwrap_or(self.node.applied())
     }
 
-    fn read(&self, read: Read) {
-        let known = self.node.applied();
-        let end = read.end.min(known);
+    /// Answers the reads that are ready from the state as it is after the turn. It holds what it
+    /// held when they became ready, and perhaps more: no reader minds.
+    fn answer_reads(&self, effects: &mut Effects<History>, waiting: &mut Waiting) {
+        for (ticket, reply) in effects.reads.drain(..) {
+            let Some(read) = waiting.reads.remove(&ticket) else {
+                continue;
+            };
+            let unreadable = match reply {
+                ReadReply::Ready { applied } => {
+                    assert!(applied <= self.node.applied(), "the state only goes forward");
+                    waiting.pages.push(read);
+                    continue;
+                }
+                ReadReply::NotLearning => Unreadable::NotLearning,
+                ReadReply::Busy => Unreadable::Busy,
+                ReadReply::TimedOut { leader } => Unreadable::TimedOut { leader },
+            };
+            let gone = read.answer.send(Err(unreadable));
+            drop(gone);
+        }
+        let mut room = TURN_ENTRIES_MAX;
+        for read in waiting.pages.drain(..).filter(|read| !read.answer.is_closed()) {
+            let page = self.page(read.first, read.end, read.limit.min(room));
+            room -= page.as_ref().map_or(0, |page| page.entries.len());
+            let gone = read.answer.send(page);
+            drop(gone);
+        }
+        let is_in_step = waiting.reads.len() == self.node.reads_waiting();
+        assert!(is_in_step, "a read waits here as long as it waits in the node");
+    }
+
+    fn page(&self, first: Slot, end: Slot, limit: usize) -> Result<Page, Unreadable> {
+        if !self.configuration.roles(self.me).learns() {
+            return Err(Unreadable::NotLearning);
+        }
+        let first_held = self.first_held();
+        if first < first_held {
+            return Err(Unreadable::Gone { first_held });
+        }
+        let applied = self.node.applied();
+        let end = end.min(applied);
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut next = end;
-        for entry in self.node.machine().from(read.first) {
+        for entry in self.node.machine().from(first) {
             if entry.slot >= end {
                 break;
             }
-            let full = entries.len() == read.limit || bytes >= PAGE_BYTES_MAX;
+            let full = entries.len() == limit || bytes >= PAGE_BYTES_MAX;
             if full {
                 next = entry.slot;
                 break;
@@ -329,11 +384,8 @@ impl Driver {
             bytes += entry.request.value().len();
             entries.push(entry.clone());
         }
-        let next = next.max(read.first);
-        let gone_below = Some(self.first_held()).filter(|first| read.first < *first);
-        let page = Page { entries, next, gone_below, is_last: next >= end };
-        let gone = read.answer.send(page);
-        drop(gone);
+        let next = next.max(first);
+        Ok(Page { entries, next, is_last: next >= end, applied })
     }
 
     fn status(&self) -> Status {
@@ -363,19 +415,33 @@ impl Driver {
     }
 }
 
-/// Who waits for which ticket. As many as the node has waiters, which its queue bounds.
+/// Who waits for which ticket. As many as the node has waiters and reads, which it bounds.
 #[derive(Default)]
 struct Waiting {
     next: u64,
     by_ticket: HashMap<Ticket, ReplyTo>,
+    /// A reader that has gone is forgotten with the node's answer, which comes within its patience.
+    reads: HashMap<Ticket, Read>,
+    /// Those that are answered at the end of the turn.
+    pages: Vec<Read>,
 }
 
 impl Waiting {
     fn register(&mut self, to: ReplyTo) -> Ticket {
-        self.next += 1;
-        let ticket = Ticket(self.next);
+        let ticket = self.ticket();
         self.by_ticket.insert(ticket, to);
         ticket
+    }
+
+    fn register_read(&mut self, read: Read) -> Ticket {
+        let ticket = self.ticket();
+        self.reads.insert(ticket, read);
+        ticket
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next += 1;
+        Ticket(self.next)
     }
 
     fn answer(&mut self, ticket: Ticket, reply: node::Reply<()>) {

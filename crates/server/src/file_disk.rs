@@ -380,7 +380,7 @@ mod tests {
         let mut disk = disk.giving_way();
         disk.create(FILE, 4 * STEP_BYTES).unwrap();
         for (part, unsynced) in [(0, STEP_BYTES / 2), (1, 0), (2, STEP_BYTES / 2)] {
-            let half = [7; STEP_BYTES / 2];
+            let half = vec![7; STEP_BYTES / 2];
             disk.write_at(FILE, part * half.len(), &half).unwrap();
             assert_eq!(disk.unsynced, Some(unsynced));
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use node::{Entry, History, Request, SnapshotError, Thawed};
+use node::{Consistency, Entry, History, Request, SnapshotError, Thawed};
 use paxos::{NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -82,6 +82,8 @@ pub enum Answer {
 /// A question for a page of the history.
 #[derive(Debug)]
 pub struct Read {
+    /// How much must be applied before it is answered; none is whatever this node knows.
+    pub consistency: Option<Consistency>,
     /// The first slot.
     pub first: Slot,
     /// One past the last.
@@ -89,7 +91,7 @@ pub struct Read {
     /// At most so many entries.
     pub limit: usize,
     /// Where the answer goes.
-    pub answer: oneshot::Sender<Page>,
+    pub answer: oneshot::Sender<Result<Page, Unreadable>>,
 }
 
 /// A page of the history.
@@ -99,10 +101,29 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Where the next page starts.
     pub next: Slot,
-    /// The first slot that is still held here, if it is above the one asked for.
-    pub gone_below: Option<Slot>,
-    /// Whether the page ends because this node knows no more.
+    /// Whether the page ends because the range does, or because this node knows no more.
     pub is_last: bool,
+    /// One past the last slot that was applied when the page was made.
+    pub applied: Slot,
+}
+
+/// Why there is no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It begins below what is still held here.
+    Gone {
+        /// The first slot that is.
+        first_held: Slot,
+    },
+    /// This node keeps no history.
+    NotLearning,
+    /// Too many reads wait here.
+    Busy,
+    /// What it must show could not be had within the node's patience.
+    TimedOut {
+        /// Who leads, if that is known.
+        leader: Option<NodeId>,
+    },
 }
 
 /// What a node sees of itself.

@@ -195,9 +195,8 @@ impl Server {
             counters.clone(),
             killed.clone(),
         );
-        let name = format!("snapshots-{me}");
-        let snapshotter =
-            thread::Builder::new().name(name).spawn(move || snapshotter.run(&ordered))?;
+        let snapshots = thread::Builder::new().name(format!("snapshots-{me}"));
+        let snapshotter = snapshots.spawn(move || snapshotter.run(&ordered))?;
         let (applied, applied_seen) = watch::channel(0);
         let driver = Driver {
             node,

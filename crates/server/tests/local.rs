@@ -6,11 +6,11 @@ mod cluster;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use client::Client;
 use client::proto::append_request::About;
 use client::proto::append_response::Outcome;
 use client::proto::log_client::LogClient;
 use client::proto::{AppendRequest, Close, Entry, Open};
+use client::{Client, Consistency};
 use cluster::{PATIENCE, client, until};
 use paxos::{Announce, NodeId};
 use server::config::{Storage, Timing};
@@ -50,7 +50,7 @@ async fn history(local: &Local, node: u32, slot: u64) -> Vec<Entry> {
     until(local, NodeId(node), "it catches up", |it| it.applied.0 > slot).await;
     let endpoint = local.address(NodeId(node)).expect("an address").to_string();
     let reader = client(vec![endpoint]);
-    let entries = reader.read(0, Some(slot + 1), 0).await.expect("readable");
+    let entries = reader.read(Consistency::Local, 0, Some(slot + 1), 0).await.expect("readable");
     entries.map(|entry| entry.expect("an entry")).collect().await
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use client::proto::Entry;
-use client::{CallError, Client};
+use client::{CallError, Client, Consistency};
 use cluster::{client, until};
 use paxos::{Limits, NodeId, Slot};
 use server::config::{Storage, Timing};
@@ -69,7 +69,7 @@ async fn status(local: &Local, node: NodeId) -> Status {
 /// What a node holds from a slot on.
 async fn held(local: &Local, node: NodeId, first: Slot) -> Vec<Entry> {
     let reader = client(vec![local.address(node).expect("an address").to_string()]);
-    let entries = reader.read(first.0, None, 0).await.expect("readable");
+    let entries = reader.read(Consistency::Local, first.0, None, 0).await.expect("readable");
     entries.map(|entry| entry.expect("an entry")).collect().await
 }
 
@@ -160,10 +160,13 @@ async fn who_reads_what_was_let_go_is_told_where_to_begin() {
     let endpoint = local.address(LEARNER).expect("an address").to_string();
     let reader = client(vec![endpoint.clone()]);
     let gone = CallError::Gone { endpoint, first_held: first.0 };
-    let mut read = reader.read(first.0 - 1, None, 0).await.expect("an answer");
-    assert_eq!(read.next().await, Some(Err(gone.clone())));
+    for consistency in [Consistency::Local, Consistency::Linearizable] {
+        let read = reader.read(consistency, first.0 - 1, None, 0).await;
+        assert_eq!(read.err(), Some(gone.clone()));
+    }
     assert_eq!(reader.tail(0).next().await, Some(Err(gone)));
-    let next = reader.read(first.0, None, 1).await.expect("an answer").next().await;
+    let next =
+        reader.read(Consistency::Local, first.0, None, 1).await.expect("an answer").next().await;
     assert_eq!(next.expect("a row").expect("an entry").slot, first.0);
     assert!(local.stop().await.is_empty());
 }

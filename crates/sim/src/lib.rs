@@ -38,6 +38,8 @@ pub mod explore;
 
 pub use ancestor::{AncestorRow, ancestor_table};
 pub use broken::Broken;
+pub use check::Wrong;
+pub use check::linearizable::{Operation, check as linearizable};
 pub use faults::{DiskSpeed, Faults, Weather};
 pub use recording::{Happened, What};
 pub use script::{Difference, Played, Scenario, ScriptError, play, scenarios};

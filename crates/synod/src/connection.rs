@@ -88,6 +88,16 @@ impl From<CallError> for CliError {
             CallError::Unreachable { .. } => unreachable(message),
             CallError::Gone { first_held, .. } => CliError::new("gone", Exit::No, message)
                 .hint(format!("what it still holds starts there: --from {first_held}")),
+            CallError::TimedOut { .. } => CliError::new("timeout", Exit::Unreachable, message)
+                .hint(
+                    "`synod cluster health` says what is missing; --consistency local shows \
+                       what a node knows",
+                ),
+            CallError::Busy { .. } => CliError::new("busy", Exit::Unreachable, message),
+            CallError::NotLearning { .. } => {
+                CliError::new("keeps_no_history", Exit::Usage, message)
+                    .hint("ask a node that leads or learns: `synod cluster status` shows the roles")
+            }
             CallError::Failed { code, .. } => match code {
                 Code::PermissionDenied | Code::Unauthenticated => {
                     CliError::new("denied", Exit::Denied, message)
@@ -152,6 +162,9 @@ mod tests {
         };
         let gone = CallError::Gone { endpoint: "a:1".into(), first_held: 7 };
         assert_eq!(CliError::from(gone).exit, Exit::No);
+        let late = CallError::TimedOut { endpoint: "a:1".into(), leader: None };
+        let error = CliError::from(late);
+        assert_eq!((error.exit, error.outcome), (Exit::Unreachable, Outcome::NotDone));
         assert_eq!(call(Code::PermissionDenied), Exit::Denied);
         assert_eq!(call(Code::DataLoss), Exit::Damaged);
         assert_eq!(call(Code::DeadlineExceeded), Exit::TimedOut);

@@ -65,7 +65,8 @@ async fn until(
 
 /// The numbers in a node's history, in its order.
 async fn numbers(cluster: &Cluster, node: usize) -> Vec<u32> {
-    let entries = cluster.client(&[node]).read(0, None, 0).await.expect("readable");
+    let entries =
+        cluster.client(&[node]).read(Consistency::Local, 0, None, 0).await.expect("readable");
     let entries: Vec<Entry> = entries.map(|entry| entry.expect("an entry")).collect().await;
     let number = |entry: &Entry| entry.value[..].try_into().expect("four bytes");
     entries.iter().map(|entry| u32::from_le_bytes(number(entry))).collect()

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use client::Consistency;
 use client::proto::Entry;
 use cluster::{Cluster, Layout, PATIENCE};
 use tokio::task::JoinSet;
@@ -36,7 +37,7 @@ async fn history(cluster: &Cluster, leader: usize, end: u64) -> Vec<Entry> {
         assert!(Instant::now() < deadline, "{} does not catch up", LEADERS[leader]);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let entries = client.read(0, Some(end), 0).await.expect("readable");
+    let entries = client.read(Consistency::Local, 0, Some(end), 0).await.expect("readable");
     entries.map(|entry| entry.expect("an entry")).collect().await
 }
 

@@ -1,5 +1,6 @@
 //! A node that is only a script: what it answers to each request, on a real loopback socket.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -60,6 +61,9 @@ pub(crate) struct Fake {
     script: Arc<Mutex<Script>>,
     seen: Arc<Mutex<Vec<AppendRequest>>>,
     tails: Arc<Mutex<Vec<u64>>>,
+    reads: Arc<Mutex<Vec<ReadRequest>>>,
+    refusals: Arc<Mutex<VecDeque<Status>>>,
+    tail_refusal: Arc<Mutex<Option<Status>>>,
 }
 
 impl Fake {
@@ -72,6 +76,9 @@ impl Fake {
             script: Arc::new(Mutex::new(Box::new(script))),
             seen: Arc::default(),
             tails: Arc::default(),
+            reads: Arc::default(),
+            refusals: Arc::default(),
+            tail_refusal: Arc::default(),
         };
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let service = LogServer::new(fake.clone());
@@ -95,6 +102,25 @@ impl Fake {
     /// The slots from which a tail was asked for.
     pub(crate) fn tails(&self) -> Vec<u64> {
         self.tails.lock().unwrap().clone()
+    }
+
+    /// The next reads are answered so, each with one, and those after them with entries.
+    pub(crate) fn refuse_reads(&self, refusals: impl IntoIterator<Item = Status>) {
+        self.refusals.lock().unwrap().extend(refusals);
+    }
+
+    /// So is every tail.
+    pub(crate) fn refuse_tails(&self, refusal: Status) {
+        *self.tail_refusal.lock().unwrap() = Some(refusal);
+    }
+
+    pub(crate) fn forgive_reads(&self) {
+        self.refusals.lock().unwrap().clear();
+    }
+
+    /// What was asked to be read so far, refused or not.
+    pub(crate) fn reads(&self) -> Vec<ReadRequest> {
+        self.reads.lock().unwrap().clone()
     }
 }
 
@@ -144,12 +170,20 @@ impl Log for Fake {
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
         let request = request.into_inner();
+        self.reads.lock().unwrap().push(request);
+        if let Some(refusal) = self.refusals.lock().unwrap().pop_front() {
+            return Err(refusal);
+        }
         let end = if request.end_slot == 0 { 5 } else { request.end_slot.min(5) };
         let slots: Vec<u64> = (request.first_slot..end).collect();
         let (answers, stream) = mpsc::channel(64);
+        if slots.is_empty() {
+            let none = ReadResponse { entries: Vec::new(), read_below: 5 };
+            answers.send(Ok(none)).await.unwrap();
+        }
         for batch in slots.chunks(2) {
             let entries = batch.iter().map(|&slot| entry(slot)).collect();
-            answers.send(Ok(ReadResponse { entries })).await.unwrap();
+            answers.send(Ok(ReadResponse { entries, read_below: 5 })).await.unwrap();
         }
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -161,9 +195,12 @@ impl Log for Fake {
     ) -> Result<Response<Self::TailStream>, Status> {
         let first = request.into_inner().first_slot;
         self.tails.lock().unwrap().push(first);
+        if let Some(refusal) = self.tail_refusal.lock().unwrap().clone() {
+            return Err(refusal);
+        }
         let (answers, stream) = mpsc::channel(64);
         let entries = vec![entry(first), entry(first + 1), entry(first + 1)];
-        answers.send(Ok(ReadResponse { entries })).await.unwrap();
+        answers.send(Ok(ReadResponse { entries, read_below: 5 })).await.unwrap();
         answers.send(Err(Status::unavailable("broken on purpose"))).await.unwrap();
         Ok(Response::new(ReceiverStream::new(stream)))
     }

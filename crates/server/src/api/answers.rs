@@ -3,11 +3,11 @@
 use client::proto::append_response::Outcome;
 use client::proto::{self, AppendResponse, ReadResponse};
 use node::{Entry, Refused, Reply};
-use paxos::{Ballot, NodeId, Part};
+use paxos::{Ballot, NodeId, Part, Slot};
 
 use super::{Api, Role};
 use crate::config::Config;
-use crate::inbox::{Answer, Replied, Status};
+use crate::inbox::{Answer, Replied, Status, Unreadable};
 
 pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
     let refused = |reason: String| Outcome::Refused(proto::Refused { reason });
@@ -51,13 +51,40 @@ pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
     AppendResponse { sequence: replied.sequence, outcome: Some(outcome) }
 }
 
-pub(super) fn entries(entries: &[Entry]) -> ReadResponse {
+pub(super) fn entries(entries: &[Entry], read_below: Slot) -> ReadResponse {
     let entry = |entry: &Entry| {
         let (session, sequence) = entry.name();
         let value = entry.request.value().to_vec().into();
         proto::Entry { slot: entry.slot.0, value, session: session.0, sequence }
     };
-    ReadResponse { entries: entries.iter().map(entry).collect() }
+    ReadResponse { entries: entries.iter().map(entry).collect(), read_below: read_below.0 }
+}
+
+/// In the codes and words that `synod.proto` promises.
+pub(super) fn unreadable(config: &Config, first: Slot, why: Unreadable) -> tonic::Status {
+    match why {
+        Unreadable::Gone { first_held } => {
+            let words = format!(
+                "slot {first} is no longer here: the first one that is held is {first_held}"
+            );
+            let mut status = tonic::Status::out_of_range(words);
+            status.metadata_mut().insert(client::FIRST_HELD, first_held.0.into());
+            status
+        }
+        Unreadable::NotLearning => tonic::Status::failed_precondition(
+            "this node keeps no history: it neither leads nor learns",
+        ),
+        Unreadable::Busy => tonic::Status::resource_exhausted("too many reads wait here"),
+        Unreadable::TimedOut { leader } => {
+            let mut status =
+                tonic::Status::deadline_exceeded("what it must show was not had in time");
+            let leader = hint(config, leader).and_then(|leader| leader.address.parse().ok());
+            if let Some(address) = leader {
+                status.metadata_mut().insert(client::LEADER, address);
+            }
+            status
+        }
+    }
 }
 
 pub(super) fn status(api: &Api, status: &Status) -> proto::StatusResponse {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use client::proto::append_request::About;
+use client::proto::read_request;
 use client::proto::{AppendRequest, NetworkRequest, ReadRequest};
-use node::{Nonce, Request};
+use node::{Consistency, Nonce, Request};
 use paxos::{NodeId, Slot};
 use tonic::Status;
 
@@ -22,6 +23,8 @@ pub struct Range {
     pub end: Slot,
     /// At most so many entries.
     pub limit: u64,
+    /// How much must be applied before it is read; none is whatever the node knows.
+    pub consistency: Option<Consistency>,
 }
 
 /// A value to append, or something about a session. The error is for the client to read.
@@ -43,11 +46,22 @@ pub fn append(message: &AppendRequest) -> Result<Request, String> {
     })
 }
 
-/// Entries to read; zeros stand for no bound.
+/// Entries to read; zeros stand for no bound. Who does not ask for less is given the most.
 pub fn range(request: &ReadRequest) -> Result<Range, Status> {
+    use read_request::Consistency as Asked;
     let end = if request.end_slot == 0 { Slot::LIMIT } else { slot(request.end_slot)? };
     let limit = if request.limit == 0 { u64::MAX } else { request.limit };
-    Ok(Range { first: slot(request.first_slot)?, end, limit })
+    let consistency = match &request.consistency {
+        None | Some(Asked::Linearizable(_)) => Some(Consistency::Linearizable),
+        Some(Asked::Sequential(it)) => {
+            Some(Consistency::Sequential { at_least: slot(it.at_least)? })
+        }
+        Some(Asked::Stale(it)) => {
+            Some(Consistency::Stale { max_age: Duration::from_micros(it.max_age_us) })
+        }
+        Some(Asked::Local(_)) => None,
+    };
+    Ok(Range { first: slot(request.first_slot)?, end, limit, consistency })
 }
 
 /// A slot of the history.

@@ -47,13 +47,18 @@ pub struct Read {
     pub shown: Slot,
 }
 
-/// An operation with its place: appends stand in a slot, reads before it.
+/// An operation with its place in the history.
 #[derive(Debug)]
-struct Operation {
-    place: (Slot, bool),
-    asked: Instant,
-    answered: Option<Instant>,
-    name: String,
+pub struct Operation {
+    /// An append stands in its slot, with true; a read before the first slot that it did not show,
+    /// with false.
+    pub place: (Slot, bool),
+    /// When it was asked for.
+    pub asked: Instant,
+    /// When its client heard, if ever.
+    pub answered: Option<Instant>,
+    /// For a person to tell which it was.
+    pub name: String,
 }
 
 impl Linearizable {
@@ -108,7 +113,8 @@ pub fn shows_enough(node: NodeId, consistency: Consistency, chosen: Slot, shown:
     Err(Wrong { promise: "linearizable", what })
 }
 
-fn check(mut operations: Vec<Operation>) -> Checked {
+/// Whether all of these can have happened in the order of their places. The times are of one clock.
+pub fn check(mut operations: Vec<Operation>) -> Checked {
     operations.sort_by_key(|operation| operation.place);
     // The one that was answered first among those behind the place that is looked at.
     let mut first_behind: Option<&Operation> = None;

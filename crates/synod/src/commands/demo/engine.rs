@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use client::proto::Entry;
-use client::{AppendError, Appended, Bytes, Client, Options as ClientOptions};
+use client::{AppendError, Appended, Bytes, Client, Consistency, Options as ClientOptions};
 use paxos::NodeId;
 use server::Options;
 use server::config::{Role, Storage, Timing};
@@ -309,7 +309,7 @@ async fn histories(
 async fn read(local: &Local, node: NodeId, end: u64) -> Result<Vec<Entry>, CliError> {
     let endpoint = local.address(node).map(|address| address.to_string());
     let client = Client::new(ClientOptions::new(endpoint.into_iter().collect())).map_err(failed)?;
-    let mut entries = client.read(0, Some(end), 0).await.map_err(failed)?;
+    let mut entries = client.read(Consistency::Local, 0, Some(end), 0).await.map_err(failed)?;
     let mut history = Vec::new();
     while let Some(entry) = entries.next().await {
         history.push(entry.map_err(failed)?);
