@@ -30,9 +30,13 @@ const SEGMENT: usize = 64 << 10;
 /// Small frames: the journal is cut by some hundreds of them.
 const RUN: usize = 4 << 10;
 
-/// A third of what is written in all. Snapshots are three times 320 KiB at most; the votes since
-/// the last but one and the journal's spares are the rest.
-const DISK_BYTES_MAX: u64 = 4 << 20;
+/// Above, acceptors do not vote until snapshots have caught up, however busy the machine is.
+const VOTES: usize = 1 << 20;
+
+/// Less than half of what is written in all. Snapshots are three times 320 KiB at most. Votes are
+/// in frames of a run, of which each may have a sector to itself. The rest are the frames that wait
+/// to be cut, and the journal's spares.
+const DISK_BYTES_MAX: u64 = (3 * (320 << 10) + 2 * VOTES + 12 * SEGMENT) as u64;
 
 fn start(directory: &Path) -> Local {
     let timing = Timing {
@@ -40,7 +44,12 @@ fn start(directory: &Path) -> Local {
         election_timeout: Duration::from_millis(500),
     };
     let options = Options {
-        limits: Limits { retained_bytes_max: RETAINED, run_bytes_max: RUN, ..Limits::default() },
+        limits: Limits {
+            retained_bytes_max: RETAINED,
+            run_bytes_max: RUN,
+            votes_bytes_max: VOTES,
+            ..Limits::default()
+        },
         journal: journal::Options { segment_bytes: SEGMENT },
         ..Options::default()
     };
