@@ -41,6 +41,8 @@ pub struct Host {
     pub paused_until: Instant,
     /// Its disk is slow until then.
     pub slow_until: Instant,
+    /// Its disk has no room for votes.
+    pub is_full: bool,
     /// Its own time.
     pub clock: Clock,
     /// Its disk is damaged, and it must never start again.
@@ -78,6 +80,7 @@ impl Host {
             is_silent: false,
             paused_until: Instant(0),
             slow_until: Instant(0),
+            is_full: false,
             clock: Clock::new(),
             is_out: false,
             looked: Slot::FIRST,

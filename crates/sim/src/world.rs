@@ -372,6 +372,11 @@ impl World {
                 promise: "wire",
                 what: format!("{node} declines what {from} said: {why:?}"),
             }),
+            // No budget is so small here that votes could fill it.
+            Event::NoRoom { .. } if !self.hosts[node].is_full => Err(Wrong {
+                promise: "progress",
+                what: format!("{node} has room on its disk and does not vote for want of it"),
+            }),
             _ => Ok(()),
         }
     }
@@ -492,6 +497,7 @@ impl World {
             host.clock.set_pace(self.now, TRUE_PACE);
             host.wake = None;
             self.plan_wake(id);
+            self.has_room(id, true)?;
             if self.hosts[id].node.is_none() {
                 self.revive(id)?;
             }

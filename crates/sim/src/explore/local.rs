@@ -432,7 +432,9 @@ impl Local {
             _ => vec![promised, truncated, Record::Suspect],
         };
         self.disk = Acceptor::default();
-        records.iter().for_each(|record| self.disk.apply(record));
+        for record in &records {
+            self.disk.apply(record);
+        }
         self.recover(scene, place, records);
         self.step(Input::Room(true), effects);
     }

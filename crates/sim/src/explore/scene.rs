@@ -10,6 +10,7 @@ use paxos::{
 
 /// A small world: leaders first, then acceptors; nobody has both roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what may happen in a world, not states")]
 pub struct Scene {
     /// What it is called.
     pub name: &'static str,

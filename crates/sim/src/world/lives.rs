@@ -1,7 +1,7 @@
 //! How a node's lives begin and end, and what reaches its disk between.
 
 use journal::{Fault, FaultyDisk, OpenError};
-use node::{Effects, History};
+use node::{Effects, History, Input};
 use paxos::{NodeId, Phase1, Record, Slot, Voters};
 
 use super::{Happening, Mend, THOROUGH_ONE_IN, World};
@@ -156,6 +156,9 @@ impl World {
         self.durable(id, late)?;
         self.tell(format!("{id} starts, {} late records survived", late.len()));
         self.go_on(id)?;
+        if self.hosts[id].is_full {
+            self.step(id, Input::Room(false))?;
+        }
         self.plan_wake(id);
         Ok(())
     }
@@ -179,6 +182,7 @@ impl World {
     /// What a step wants written goes to the disk, and waits there for the batch before it.
     pub fn write(&mut self, id: NodeId, effects: &mut Effects<History>) -> Checked {
         let mut write = std::mem::take(&mut effects.replica.write);
+        durability::room(id, self.hosts[id].is_full, &write.records)?;
         let thoroughly = self.statistics.happenings.is_multiple_of(THOROUGH_ONE_IN);
         let is_empty = write.is_empty();
         if self.options.broken == Some(Broken::SendsBeforeSync) {
