@@ -178,11 +178,11 @@ fn a_full_disk_is_not_waited_for_by_a_node_that_ends() {
         assert!(!told(&bench.jobs));
         flag(&bench).store(true, Ordering::Relaxed);
         let Bench { disk, left, thread, writes, .. } = bench;
+        drop(writes);
         assert_eq!(thread.join().unwrap(), Ok(()));
         assert!(left.try_recv().is_err(), "nothing leaves that was not written");
         disk.with(|disk| disk.set_bytes_max(usize::MAX));
         assert_eq!(open(disk).1, 0);
-        drop(writes);
     }
 }
 
