@@ -1,6 +1,6 @@
 //! The snapshot thread: makes the bytes of a frozen state and keeps them, makes a state of another
-//! node's, and gives parts to those who ask. It takes as long as it takes: nobody waits for it, and
-//! it stands back for those for whom somebody waits.
+//! node's, and gives parts to those who ask. It takes as long as it takes; nobody waits for it. Yet
+//! it gets its share of the cores: acceptors let go of what it has kept, and of nothing else.
 //!
 //! A snapshot that cannot be kept is no reason to stop: the one before it still counts, and the
 //! next one is tried in its turn.
@@ -24,10 +24,6 @@ const PARTS_MAX: usize = 256;
 
 /// Bytes that are written between two looks at the parts that wait.
 const CHUNK: usize = 128 << 10;
-
-/// How far this thread stands back where cores are scarce, as `nice` counts. Under full load it
-/// still gets a tenth of a core: votes are cut only below what it has kept.
-const NICE: i32 = 10;
 
 /// What the protocol thread asks for.
 #[derive(Debug)]
@@ -114,9 +110,6 @@ impl Snapshotter {
 
     /// Runs until the protocol thread is gone.
     pub fn run(mut self, ordered: &Ordered) {
-        // Of this thread alone. Where it is not allowed, it competes.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, NICE);
         loop {
             // Somebody waits for a part; nobody waits for a snapshot.
             select_biased! {

@@ -14,13 +14,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use journal::{AppendError, DiskErrorKind, Journal, Sequence};
+use journal::{AppendError, Disk, DiskErrorKind, Journal, Sequence};
 use node::Ledger;
 use paxos::wire::encode_record;
 use paxos::{Configuration, Record, Write};
 
 use crate::counters::Counters;
-use crate::file_disk::FileDisk;
 use crate::inbox::{Inbox, Job};
 use crate::post::Post;
 
@@ -40,8 +39,8 @@ const ROOM_MIN: usize = 1 << 20;
 const FULL: Duration = Duration::from_millis(200);
 
 /// One acceptor's way to its disk.
-pub struct Writer {
-    journal: Journal<FileDisk>,
+pub struct Writer<D> {
+    journal: Journal<D>,
     ledger: Ledger,
     configuration: Arc<Configuration>,
     post: Post,
@@ -58,17 +57,17 @@ pub struct Writer {
     prepared: Instant,
 }
 
-impl Writer {
+impl<D: Disk> Writer<D> {
     /// Writes into `journal`, whose frames `ledger` knows; sends with `post`, tells `inbox`. Ends
     /// when it is `killed`, and no longer waits for a full disk when the node is `leaving`.
     pub fn new(
-        journal: Journal<FileDisk>,
+        journal: Journal<D>,
         ledger: Ledger,
         configuration: Arc<Configuration>,
         (post, inbox): (Post, Inbox),
         counters: Arc<Counters>,
         (killed, leaving): (Arc<AtomicBool>, Arc<AtomicBool>),
-    ) -> Writer {
+    ) -> Writer<D> {
         Writer {
             journal,
             ledger,
@@ -211,3 +210,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ mod cluster;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::Client;
 use client::proto::Entry;
+use client::{Client, Consistency};
 use cluster::{client, until};
 use paxos::{Limits, NodeId, Slot};
 use server::config::{Config, Storage, Timing};
@@ -39,7 +39,8 @@ fn only(local: &Local, nodes: &[NodeId]) -> Client {
 }
 
 async fn held(local: &Local, node: NodeId) -> Vec<Entry> {
-    let entries = only(local, &[node]).read(0, None, 0).await.expect("readable");
+    let entries =
+        only(local, &[node]).read(Consistency::Local, 0, None, 0).await.expect("readable");
     entries.map(|entry| entry.expect("an entry")).collect().await
 }
 

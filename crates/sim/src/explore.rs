@@ -5,7 +5,7 @@
 //! every order of deliveries, campaigns, crashes and syncs is seen. Messages, once sent, can be
 //! delivered for ever, so loss, delay, repetition and reordering need no moves of their own.
 //!
-//! What it does not know: time. Heartbeats and probes are left out (a lost message is no news), so
+//! What it does not know: time. Probes are left out, and heartbeats where no vote was lost, so
 //! nothing here speaks of progress. Worlds are small: what needs a third slot to go wrong is
 //! for the walks.
 //!

@@ -38,6 +38,9 @@ pub struct Faults {
     pub storm: u64,
     /// A disk takes many times as long.
     pub slow_disk: u64,
+    /// An acceptor's disk has no room for votes; what makes room still fits.
+    #[serde(default)]
+    pub full_disk: u64,
     /// A clock runs too fast or too slow.
     pub drift: u64,
     /// A clock jumps ahead.
@@ -140,6 +143,7 @@ impl Faults {
         tear: 0,
         storm: 0,
         slow_disk: 0,
+        full_disk: 0,
         drift: 0,
         jump: 0,
         lost_disk: 0,
@@ -198,6 +202,7 @@ impl Faults {
             damage_permille: 0,
             snapshot_loss_permille: up_to(200) * up_to(1),
             rot_permille: 0,
+            full_disk: up_to(2),
         }
     }
 }

@@ -41,12 +41,12 @@ pub struct Host {
     pub paused_until: Instant,
     /// Its disk is slow until then.
     pub slow_until: Instant,
+    /// Its disk has no room for votes.
+    pub is_full: bool,
     /// Its own time.
     pub clock: Clock,
-    /// Its disk is damaged, and it must never start again.
-    pub is_out: bool,
-    /// Its disk is gone for good, and no other has taken its place yet.
-    pub is_lost: bool,
+    /// What has become of its disk.
+    pub disk: Fate,
     /// How much of this life's history was looked at.
     pub looked: Slot,
     /// The earliest tick that is planned, in the world's time.
@@ -67,6 +67,17 @@ pub struct Host {
     expected: Acceptor,
 }
 
+/// What has become of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is there, with all that it must hold, or its acceptor will mend what it misses.
+    Sound,
+    /// It is damaged, and its node must never start again.
+    Damaged,
+    /// It is gone for good, and no other has taken its place yet.
+    Lost,
+}
+
 impl Host {
     /// A machine that is down; an acceptor's disk is formatted and empty.
     pub fn new(config: Config, snapshot_every_bytes: u64, rng: &mut Rng) -> Host {
@@ -80,9 +91,9 @@ impl Host {
             is_silent: false,
             paused_until: Instant(0),
             slow_until: Instant(0),
+            is_full: false,
             clock: Clock::new(),
-            is_out: false,
-            is_lost: false,
+            disk: Fate::Sound,
             looked: Slot::FIRST,
             wake: None,
             config,
@@ -177,8 +188,7 @@ impl Host {
 
     /// The disk is gone, with everything on it.
     pub fn lose_disk(&mut self) {
-        self.is_lost = true;
-        self.is_out = false;
+        self.disk = Fate::Lost;
         self.shelf.lose();
         self.durable = Acceptor::default();
         self.expected = Acceptor::default();
@@ -192,10 +202,10 @@ impl Host {
         let is_another = disk(&configuration) != disk(&self.config.configuration);
         self.config.configuration = configuration.clone();
         let Some(storage) = &mut self.storage else { return false };
-        let is_replaced = self.is_lost && is_another;
+        let is_replaced = self.disk == Fate::Lost && is_another;
         if is_replaced {
             *storage = Storage::replacing(configuration, self.config.node, forgets, rng);
-            self.is_lost = false;
+            self.disk = Fate::Sound;
         } else {
             storage.go_over(configuration);
         }

@@ -403,6 +403,11 @@ impl World {
                 promise: "wire",
                 what: format!("{node} declines what {from} said: {why:?}"),
             }),
+            // No budget is so small here that votes could fill it.
+            Event::NoRoom { .. } if !self.hosts[node].is_full => Err(Wrong {
+                promise: "progress",
+                what: format!("{node} has room on its disk and does not vote for want of it"),
+            }),
             _ => Ok(()),
         }
     }

@@ -92,6 +92,55 @@ fn a_learner_that_believes_a_bare_watermark_is_found_out() {
 }
 
 #[test]
+fn a_read_that_nobody_confirmed_is_found_out() {
+    let scene = Scene { reads: &[1, 0], slots: 3, ..SETTLED };
+    let what =
+        "leader 1 shows a read what is below slot 2; before it began, all below 3 was chosen";
+    found_out(Flaw::ReadsUnconfirmed, scene, what, 60_772);
+}
+
+#[test]
+fn a_confirmation_from_before_the_read_is_found_out() {
+    let scene = Scene { reads: &[2, 0], values: &[0, 0], ..SETTLED };
+    let what =
+        "leader 1 shows a read what is below slot 1; before it began, all below 2 was chosen";
+    found_out(Flaw::CountsOldConfirmations, scene, what, 13_582);
+}
+
+#[test]
+fn an_index_below_what_is_in_flight_is_found_out() {
+    let scene = Scene { reads: &[1, 0], slots: 3, ..SETTLED };
+    let what =
+        "leader 1 shows a read what is below slot 1; before it began, all below 2 was chosen";
+    found_out(Flaw::ReadsWhatIsKnown, scene, what, 5_759);
+}
+
+#[test]
+fn lost_votes_of_which_nothing_is_said_are_found_out() {
+    let what = "slot 1: A11 is chosen, and a leader's start at 2·2";
+    found_out(Flaw::HidesLoss, Scene { losses: 1, ..SETTLED }, what, 20_155);
+}
+
+#[test]
+fn lost_votes_that_are_settled_too_early_are_found_out() {
+    // Leader 1 had counted the vote that is lost, and its word settles nothing.
+    let what = "slot 1: A11 is chosen, and a leader's start at 2·2";
+    found_out(Flaw::SettlesTooEarly, Scene { losses: 1, ..SETTLED }, what, 162_323);
+}
+
+#[test]
+fn a_promise_that_hides_what_was_cut_is_found_out() {
+    let what = "slot 1: A11 is chosen, and a leader's start at 2·2";
+    found_out(Flaw::HidesCut, Scene { keeps: true, ..SETTLED }, what, 91_700);
+}
+
+#[test]
+fn a_snapshot_of_what_is_not_chosen_is_found_out() {
+    let what = "leader 2 does not know slot 1, or it is not chosen";
+    found_out(Flaw::KeepsProposals, Scene { keeps: true, ..SETTLED }, what, 6);
+}
+
+#[test]
 fn quorums_that_do_not_meet_are_found_out() {
     let what = "leader 2 learned a leader's start in slot 1; nothing is chosen";
     found_out(Flaw::QuorumsApart, SETTLED, what, 279);

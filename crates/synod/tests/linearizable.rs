@@ -3,6 +3,8 @@
 //! checker looks at what real processes said.
 
 mod cluster;
+#[path = "cluster/seven.rs"]
+mod layout;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Client, Consistency, Options};
-use cluster::{Cluster, LEADERS, PATIENCE};
+use cluster::{Cluster, PATIENCE};
+use layout::{LEADERS, SEVEN};
 use paxos::Slot;
 use sim::Operation;
 use tokio::task::JoinSet;
@@ -109,7 +112,8 @@ async fn reads(endpoint: String, node: &'static str, watch: Watch) -> Notes {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_was_answered_first_never_stands_behind() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut cluster = Cluster::start(Path::new(env!("CARGO_BIN_EXE_synod")), directory.path());
+    let binary = Path::new(env!("CARGO_BIN_EXE_synod"));
+    let mut cluster = Cluster::start(binary, directory.path(), SEVEN);
     let primary = cluster.primary().await;
     let watch = Watch { origin: Instant::now(), is_over: Arc::default(), appended: Arc::default() };
     let mut clients = JoinSet::new();

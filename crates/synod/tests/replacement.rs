@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use client::Consistency;
 use client::proto::{Entry, StatusResponse};
 use cluster::{Cluster, Layout, PATIENCE};
 use serde_json::Value;

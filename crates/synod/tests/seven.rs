@@ -4,6 +4,8 @@
 //! `SYNOD_ROUNDS=50 cargo test -p synod --test seven` repeats it.
 
 mod cluster;
+#[path = "cluster/seven.rs"]
+mod layout;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,18 +13,12 @@ use std::time::{Duration, Instant};
 
 use client::Consistency;
 use client::proto::Entry;
-use cluster::{Cluster, Layout, PATIENCE};
+use cluster::{Cluster, PATIENCE};
+use layout::{LEADERS, SEVEN};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 
 const VALUES: u32 = 600;
-
-const LEADERS: [&str; 2] = ["l1", "l2"];
-const SEVEN: Layout = Layout {
-    options: &["--leaders", "2", "--acceptors", "5"],
-    leaders: &LEADERS,
-    others: &["a1", "a2", "a3", "a4", "a5"],
-};
 
 /// A leader's history up to a slot, as soon as it knows so much.
 async fn history(cluster: &Cluster, leader: usize, end: u64) -> Vec<Entry> {

@@ -56,6 +56,11 @@ impl Replica {
             let run = decided.clip(gap, end);
             at = run.end();
             match self.acceptor.accept(&run) {
+                // Without room it asks again later; by then votes may have been cut.
+                Answer::Yes(_) if !self.has_room_for(&run) => {
+                    effects.events.push(Event::NoRoom { ballot });
+                    return;
+                }
                 Answer::Yes(record) => self.keep(record, effects),
                 // A later leader was promised meanwhile; its word will do as well.
                 Answer::Known | Answer::No => return,

@@ -98,7 +98,7 @@ impl Replica {
     /// Whether there is room for a vote, on the disk and in the acceptor's budget. Without, it
     /// stays silent, as if the Accept were lost: the leader says it again, and by then votes may
     /// have been cut. Promises are always given: they are small, and somebody must lead.
-    fn has_room_for(&self, run: &Run) -> bool {
+    pub(super) fn has_room_for(&self, run: &Run) -> bool {
         let votes = self.acceptor.votes();
         let replaced = votes.bytes_within(run.first, run.end());
         let bytes = votes.bytes() + run.values.bytes() - replaced;

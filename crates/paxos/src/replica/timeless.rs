@@ -43,6 +43,13 @@ impl Replica {
         self.fetch(Target::Acceptors, effects);
     }
 
+    /// Says what a leader says when nothing happens. Only for one that leads.
+    #[doc(hidden)]
+    pub fn heartbeat_without_time(&mut self, effects: &mut Effects) {
+        assert!(self.proposer.leading().is_some(), "only who leads says so");
+        self.heartbeat(Instant::default(), effects);
+    }
+
     /// Sets everything that is about time or luck to one form, so that two replicas that differ
     /// in nothing else are equal.
     #[doc(hidden)]
@@ -52,7 +59,12 @@ impl Replica {
         self.election = Election::new(timing, 0, Instant::default(), &mut Rng::new(0));
         self.resend = Resend::new(&timing);
         self.catchup = Catchup::new(&timing);
+        // What a leader has said of the past is no patience.
+        let word = self.mend.word();
         self.mend = Mend::new(&timing);
+        if let Some((ballot, chosen)) = word {
+            self.mend.heard(ballot, chosen);
+        }
         self.contact = Contact::default();
         self.witness = Witness::default();
     }

@@ -1,8 +1,9 @@
 //! Promise: what an acceptor has in memory is what its disk and its queue of writes fold to; and
-//! a journal gives back, after every crash, what it has acknowledged and a prefix of the rest.
+//! a journal gives back, after every crash, what it has acknowledged and a prefix of the rest; and
+//! nobody votes without room for it.
 
 use paxos::acceptor::Acceptor;
-use paxos::{Epoch, NodeId};
+use paxos::{Epoch, NodeId, Record};
 
 use super::{Checked, Wrong};
 use crate::disk::{Damage, Found};
@@ -30,6 +31,13 @@ pub fn fold(
         return wrong(node, "has other votes in memory than on their way to the disk");
     }
     Ok(())
+}
+
+/// What an acceptor wants written: on a full disk no votes, which would take the room of the word
+/// that makes some.
+pub fn room(node: NodeId, is_full: bool, records: &[Record]) -> Checked {
+    let votes = records.iter().any(|record| matches!(record, Record::Accepted(_)));
+    if is_full && votes { wrong(node, "votes although its disk is full") } else { Ok(()) }
 }
 
 /// What to say of a journal that does not give back, after a crash that it must survive, all that

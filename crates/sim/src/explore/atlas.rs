@@ -11,10 +11,10 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use paxos::{Ballot, Slot, Value};
+use paxos::{Ballot, Message, Slot, Value};
 
 use super::forget::is_over;
-use super::local::{Letter, Local, Move, Output};
+use super::local::{Letter, Local, Move, Output, Reading};
 use super::scene::Scene;
 use super::search::Reduced;
 use super::start::start;
@@ -40,9 +40,12 @@ pub struct Outcome {
     pub to: NodeStateId,
     pub letters: Vec<LetterId>,
     pub votes: Vec<Vote>,
+    pub reads: Vec<Reading>,
     /// Nobody else can tell; but the node has learned something.
     pub is_silent: bool,
     pub crashed: bool,
+    /// Votes were lost.
+    pub lost: bool,
 }
 
 /// A renaming: the new place of each place.
@@ -74,10 +77,12 @@ struct OfNode {
 }
 
 /// What came of a move.
+#[derive(Clone)]
 struct Ran {
     to: LocalId,
     letters: Vec<LetterId>,
     votes: Vec<Vote>,
+    reads: Vec<Reading>,
 }
 
 impl Atlas {
@@ -142,17 +147,18 @@ impl Atlas {
             return known.clone();
         }
         let learned = self.local(node).replica.chosen();
-        let crashes = self.local(node).crashes;
+        let (crashes, losses) = (self.local(node).crashes, self.local(node).losses);
         let mut outcomes: Vec<Outcome> = Vec::new();
-        for Reached { local, letters, votes, is_silent, .. } in self.reach(node) {
+        for Reached { ran, is_silent, .. } in self.reach(node) {
+            let Ran { to: local, letters, votes, reads } = (*ran).clone();
             let after = self.locals.get(local);
-            let crashed = after.crashes != crashes;
+            let (crashed, lost) = (after.crashes != crashes, after.losses != losses);
             if is_silent && after.replica.chosen() == learned {
                 continue;
             }
             let inbox = self.nodes.get(node).1.to_vec();
             let to = self.node(local, inbox);
-            let outcome = Outcome { to, letters, votes, is_silent, crashed };
+            let outcome = Outcome { to, letters, votes, reads, is_silent, crashed, lost };
             if !outcomes.contains(&outcome) {
                 outcomes.push(outcome);
             }
@@ -173,20 +179,20 @@ impl Atlas {
             let own = self.locals.get(at).own_moves(&self.scene, self.places[start as usize]);
             for act in deliveries.chain(own) {
                 let ran = self.run(at, act);
-                let (letters, votes) = (ran.letters.clone(), ran.votes.clone());
-                let is_loud = !letters.is_empty() || !votes.is_empty() || self.shows(at, ran.to);
+                let is_said =
+                    !ran.letters.is_empty() || !ran.votes.is_empty() || !ran.reads.is_empty();
+                let is_loud = is_said || self.shows(at, ran.to);
                 // Two ways to one silent state are one; on loud ones something was said.
                 if is_loud || met.insert(ran.to) {
                     let is_silent = self.reduced.by_silence && !is_loud;
-                    let local = ran.to;
-                    reached.push(Reached { local, letters, votes, is_silent, before, act });
+                    reached.push(Reached { ran, is_silent, before, act });
                 }
             }
             let next = before.map_or(0, |before| before + 1);
             let Some(place) = (next..reached.len()).find(|n| reached[*n].is_silent) else {
                 return reached;
             };
-            (at, before) = (reached[place].local, Some(place));
+            (at, before) = (reached[place].ran.to, Some(place));
         }
     }
 
@@ -195,8 +201,9 @@ impl Atlas {
         let to = self.nodes.get(outcome.to).0;
         let reached = self.reach(node);
         let same = |reached: &Reached| {
-            (reached.local, &reached.letters, &reached.votes)
-                == (to, &outcome.letters, &outcome.votes)
+            let Ran { to: local, letters, votes, reads } = &*reached.ran;
+            (*local, letters, votes, reads)
+                == (to, &outcome.letters, &outcome.votes, &outcome.reads)
         };
         let mut at = reached.iter().position(same);
         let mut way = Vec::new();
@@ -211,7 +218,9 @@ impl Atlas {
     /// Whether an observer of disks and crashes can tell these apart.
     fn shows(&self, before: LocalId, after: LocalId) -> bool {
         let (before, after) = (self.locals.get(before), self.locals.get(after));
-        (&before.disk, before.crashes, &before.wrong) != (&after.disk, after.crashes, &after.wrong)
+        let counts = |local: &Local| (local.crashes, local.losses);
+        (&before.disk, &before.wrong) != (&after.disk, &after.wrong)
+            || counts(before) != counts(after)
     }
 
     /// The node with a letter more on its way to it.
@@ -246,7 +255,11 @@ impl Atlas {
     fn is_over(&mut self, id: LocalId, letter: LetterId) -> bool {
         let ran = self.run(id, Move::Deliver(letter));
         let (place, local) = (self.places[id as usize], self.locals.get(id));
-        let (changes, speaks) = (ran.to != id, !ran.letters.is_empty());
+        let answers = |letter: &LetterId| {
+            // Who has lost votes asks for what was decided, whatever it hears.
+            !matches!(self.letters.get(*letter).message, Message::Fetch { .. })
+        };
+        let (changes, speaks) = (ran.to != id, ran.letters.iter().any(answers));
         let over = is_over(&self.scene, place, local, self.letters.get(letter), changes, speaks);
         if over {
             let after = self.locals.get(ran.to);
@@ -321,7 +334,7 @@ impl Atlas {
             output.letters.into_iter().map(|letter| self.letters.number(letter)).collect();
         letters.sort_unstable();
         letters.dedup();
-        let ran = Rc::new(Ran { to, letters, votes: output.votes });
+        let ran = Rc::new(Ran { to, letters, votes: output.votes, reads: output.reads });
         self.ran.insert((id, act), ran.clone());
         ran
     }
@@ -342,18 +355,18 @@ impl Atlas {
 /// An inside within reach, what was said and voted for last, and how it was reached: the place in
 /// the list of the one before, and the last move.
 struct Reached {
-    local: LocalId,
-    letters: Vec<LetterId>,
-    votes: Vec<Vote>,
+    ran: Rc<Ran>,
     is_silent: bool,
     before: Option<usize>,
     act: Move,
 }
 
-/// Whether a promise on disk has fallen, or a vote given way to a lower one.
+/// Whether a promise on disk has fallen, or a vote given way to a lower one, unless it was cut or
+/// the world has lost it.
 fn fell(before: &Local, after: &Local) -> bool {
     let kept = |slot: Slot, ballot: Ballot| {
-        after.disk.votes().get(slot).is_some_and(|(after, _)| after >= ballot)
+        let is_gone = slot < after.disk.truncated() || after.losses != before.losses;
+        is_gone || after.disk.votes().get(slot).is_some_and(|(after, _)| after >= ballot)
     };
     let mut votes = before.disk.votes().iter();
     after.disk.promised() < before.disk.promised()
@@ -418,6 +431,11 @@ impl Atlas {
         let kept = inbox.iter().copied().filter(|letter| !self.is_over(local, *letter));
         let kept = kept.collect();
         self.node(local, kept)
+    }
+
+    /// The inside of the node with this number, if there is one.
+    pub fn known(&self, local: usize) -> Option<&Local> {
+        self.locals.all.get(local).map(|local| &**local)
     }
 
     pub fn view(&self, node: NodeStateId) -> String {

@@ -8,7 +8,7 @@
 //! tested: without forgetting there are exactly as many states that differ by more than forgotten
 //! things.
 
-use paxos::{Message, Slot};
+use paxos::{Message, Part, Slot};
 
 use super::local::{Letter, Local};
 use super::scene::Scene;
@@ -29,18 +29,25 @@ pub fn is_over(
     // A leader's next life knows nothing of what this one has learned.
     let last_life = local.crashes >= scene.leader_crashes;
     let known = |end: Slot| last_life && end <= replica.chosen();
+    // What an acceptor has on disk may be taken from it, and asked for again.
+    let may_lose = local.losses < scene.losses;
     match &letter.message {
         // The promise was sent when it got on disk, and it is frozen: the votes below its ballot
         // are, and its leader prepares no more when there are votes at its ballot. What is lower
         // is refused for ever, in silence where rejections are lost.
         Message::Prepare { ballot, .. } => {
-            !scene.rejects && (*ballot == promised || *ballot < promised && !speaks)
+            // Where votes are lost or cut, and mended, it will promise otherwise.
+            let is_frozen = scene.losses == 0 && !scene.keeps;
+            let is_said = *ballot == promised && is_frozen;
+            !scene.rejects && (is_said || *ballot < promised && !speaks)
         }
         // Refused for ever, and the Prepare that came before it brings forth the same Reject; or
         // accepted already, and the answer was sent when the vote got on disk.
         Message::Accept { run, .. } if !scene.is_leader(place) => {
-            let refused = run.ballot < promised && (scene.rejects || !speaks);
-            refused || local.disk.votes().covers(run.ballot, run.first, run.end())
+            let is_low = run.ballot < promised || run.first < local.disk.truncated();
+            let refused = is_low && (scene.rejects || !speaks);
+            let covered = local.disk.votes().covers(run.ballot, run.first, run.end());
+            refused || covered && !may_lose
         }
         // A ballot that is over never comes back. While it is prepared, a promise that is not
         // wanted now is one that was counted.
@@ -55,20 +62,30 @@ pub fn is_over(
             known(run.end()) && known(*chosen) && is_seen
         }
         Message::Chosen { chosen, .. } => known(*chosen),
+        // Only an acceptor that has lost votes makes anything of these, and of a leader's word
+        // only if that is above all that was lost. What it has made of a word it makes once.
+        Message::Learned { values, .. } if !scene.is_leader(place) => {
+            values.is_empty() || !may_lose && local.disk.doubt().is_none()
+        }
+        Message::Heartbeat { ballot, .. } => !changes && (!may_lose || *ballot <= promised),
         Message::Learned { first, values, .. } => known(first.plus(values.count())),
         Message::Votes { page } => page.votes.iter().all(|run| known(run.end())),
         // A question that will have another answer.
         Message::Fetch { .. } => false,
-        Message::Heartbeat { .. }
-        | Message::HeartbeatReply { .. }
+        // A question is heard once a ballot that its node leads, and there are no more of those.
+        Message::ReadIndex { .. } => {
+            let may_lead = local.may_campaign(scene, place) || replica.part() == Part::Preparing;
+            !changes && !may_lead
+        }
+        // An answer to a question that is over, or the same answer again.
+        Message::ReadIndexReply { .. } | Message::Confirmed { .. } => !changes,
+        // Refused for ever. Otherwise it says again what it has said.
+        Message::Confirm { ballot, .. } => *ballot < promised && (scene.rejects || !speaks),
+        Message::Kept { below } => *below <= local.disk.truncated(),
+        Message::Part { snapshot, .. } => known(snapshot.below),
+        Message::HeartbeatReply { .. }
         | Message::Probe { .. }
         | Message::ProbeReply { .. }
-        | Message::Confirm { .. }
-        | Message::Confirmed { .. }
-        | Message::ReadIndex { .. }
-        | Message::ReadIndexReply { .. }
-        | Message::Kept { .. }
-        | Message::FetchPart { .. }
-        | Message::Part { .. } => true,
+        | Message::FetchPart { .. } => true,
     }
 }

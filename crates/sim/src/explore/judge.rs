@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use paxos::{Ballot, Slot, Value};
+use paxos::{Ballot, Mark, ReadId, Slot, Value};
 
-use super::atlas::{Atlas, NodeStateId, Vote};
+use super::atlas::{Atlas, NodeStateId, Outcome, Vote};
+use super::local::Reading;
 use super::scene::Scene;
 
 /// The number of what the observer knows.
@@ -20,6 +21,9 @@ struct Known {
     chosen: BTreeMap<Slot, ValueId>,
     /// Acceptors by their place among themselves, one bit each.
     votes: BTreeMap<(Slot, Ballot, ValueId), u8>,
+    /// Reads that are not answered, by the leader's place: one past the last slot that was chosen
+    /// when it began.
+    reads: BTreeMap<(usize, ReadId), Slot>,
 }
 
 /// The observer.
@@ -62,26 +66,66 @@ impl Judge {
         self.number(known)
     }
 
-    /// The node at `place` has moved, and its disk holds these new votes.
+    /// The node at `place` has moved.
     pub fn see(
         &mut self,
         atlas: &Atlas,
         nodes: &[NodeStateId],
         known: KnownId,
         place: usize,
-        votes: &[Vote],
+        outcome: &Outcome,
     ) -> Result<KnownId, String> {
         let before = &self.all[known as usize];
-        if self.scene.is_leader(place) || votes.is_empty() && before.votes.is_empty() {
+        if self.scene.is_leader(place) {
+            return self.see_reads(atlas, nodes[place], known, place, &outcome.reads);
+        }
+        if outcome.votes.is_empty() && before.votes.is_empty() {
             return Ok(known);
         }
         let before = before.clone();
         let mut after = before.clone();
-        for vote in votes {
+        for vote in &outcome.votes {
             self.count(&mut after, place, vote);
         }
         self.settle(atlas, nodes, &mut after)?;
         if after == before { Ok(known) } else { Ok(self.number(after)) }
+    }
+
+    /// A read shows all that was chosen before it began, by whatever was on the disks then.
+    fn see_reads(
+        &mut self,
+        atlas: &Atlas,
+        node: NodeStateId,
+        known: KnownId,
+        place: usize,
+        reads: &[Reading],
+    ) -> Result<KnownId, String> {
+        if reads.is_empty() {
+            return Ok(known);
+        }
+        let mut after = self.all[known as usize].clone();
+        for reading in reads {
+            match *reading {
+                Reading::Begins(read) => {
+                    let last = after.chosen.last_key_value();
+                    let floor = last.map_or(Slot::FIRST, |(slot, _)| slot.plus(1));
+                    after.reads.insert((place, read), floor);
+                }
+                Reading::Answered(read, index) => {
+                    let floor = after.reads.remove(&(place, read));
+                    let shown = index.min(atlas.local(node).replica.chosen());
+                    let me = Scene::node(place);
+                    let floor = floor.ok_or(format!("leader {me} answers what nobody asked"))?;
+                    if shown < floor {
+                        return Err(format!(
+                            "leader {me} shows a read what is below slot {shown}; before it began, \
+                             all below {floor} was chosen"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(self.number(after))
     }
 
     fn count(&mut self, known: &mut Known, place: usize, (slot, ballot, value): &Vote) {
@@ -119,7 +163,7 @@ impl Judge {
     /// More votes for what is chosen say nothing new. And an acceptor that has promised a higher
     /// ballot votes no more at this one, so it may be that a quorum never will.
     fn forget(&self, atlas: &Atlas, nodes: &[NodeStateId], known: &mut Known) {
-        let Known { chosen, votes } = known;
+        let Known { chosen, votes, .. } = known;
         votes.retain(|(slot, ballot, value), voters| {
             let may_vote = |place: &usize| {
                 let promised = atlas.local(nodes[*place]).disk.promised();
@@ -135,7 +179,7 @@ impl Judge {
         if let Some(&renamed) = self.renamed.get(&(known, renaming)) {
             return renamed;
         }
-        let Known { chosen, votes } = &self.all[known as usize];
+        let Known { chosen, votes, reads } = &self.all[known as usize];
         let leaders = self.scene.leaders;
         let rename = |voters: u8| {
             let places = leaders..self.scene.places();
@@ -144,7 +188,8 @@ impl Judge {
             renamed.fold(0, |all, place| all | 1 << (place - leaders))
         };
         let votes = votes.iter().map(|(vote, voters)| (*vote, rename(*voters))).collect();
-        let renamed = self.number(Known { chosen: chosen.clone(), votes });
+        let (chosen, reads) = (chosen.clone(), reads.clone());
+        let renamed = self.number(Known { chosen, votes, reads });
         self.renamed.insert((known, renaming), renamed);
         renamed
     }
@@ -158,11 +203,16 @@ impl Judge {
         local.wrong.clone().map_or(Ok(()), Err)?;
         let me = local.replica.config().node;
         let chosen = &self.all[known as usize].chosen;
-        let mut slot = Slot::FIRST;
-        while slot < local.replica.chosen() {
-            let values = local.replica.read(slot, 0);
-            let value = values.first().expect("a prefix has its values");
+        let mut mark = Mark::default();
+        while mark.below < local.replica.chosen() {
+            let slot = mark.below;
             let there = chosen.get(&slot).map(|value| &self.values[*value]);
+            let values = local.replica.read(slot, 0);
+            // What is in a snapshot it no longer shows, but for the digest of all of it.
+            let is_kept = slot < local.replica.forgotten();
+            let value = if is_kept { there } else { values.first() };
+            let value = value
+                .ok_or(format!("leader {me} does not know slot {slot}, or it is not chosen"))?;
             if there != Some(value) {
                 let there = there.map_or("nothing".to_string(), name);
                 let value = name(value);
@@ -170,7 +220,10 @@ impl Judge {
                     "leader {me} learned {value} in slot {slot}; {there} is chosen"
                 ));
             }
-            slot = slot.plus(1);
+            mark = mark.extended(value);
+        }
+        if mark != local.replica.mark() {
+            return Err(format!("leader {me} has restored what is not chosen"));
         }
         self.fine.insert((known, node));
         Ok(())
@@ -206,10 +259,10 @@ impl Judge {
     }
 
     pub fn view(&self, known: KnownId) -> String {
-        let Known { chosen, votes } = &self.all[known as usize];
+        let Known { chosen, votes, reads } = &self.all[known as usize];
         let value = |value: &ValueId| name(&self.values[*value]);
         let chosen: Vec<_> = chosen.iter().map(|(slot, v)| (slot, value(v))).collect();
         let votes: Vec<_> = votes.iter().map(|((s, b, v), all)| (s, b, value(v), all)).collect();
-        format!("{chosen:?} {votes:?}")
+        format!("{chosen:?} {votes:?} {reads:?}")
     }
 }

@@ -7,8 +7,8 @@ use std::mem;
 
 use paxos::acceptor::Acceptor;
 use paxos::{
-    Ballot, Effects, Envelope, Event, Input, Instant, Message, NodeId, Page, Part, Record, Replica,
-    Slot, Value, Values, Write,
+    Ballot, Effects, Envelope, Event, Input, Instant, Mark, Message, NodeId, Page, Part, ReadId,
+    Record, Replica, Slot, SnapshotId, Value, Values, Write,
 };
 
 use super::scene::{Flaw, Scene};
@@ -34,6 +34,22 @@ pub enum Move {
     Sync,
     /// It crashes, and starts again.
     Crash,
+    /// It crashes, and all of its votes are lost with a part of its disk.
+    Lose,
+    /// It says that it leads.
+    Heartbeat,
+    /// Somebody begins to read here.
+    Read,
+    /// What it knows gets into snapshots.
+    Keep,
+}
+
+/// What becomes of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reading {
+    Begins(ReadId),
+    /// It may be answered from any state that has applied every slot below.
+    Answered(ReadId, Slot),
 }
 
 /// What others can notice of a move.
@@ -42,6 +58,7 @@ pub struct Output {
     pub letters: Vec<Letter>,
     /// Votes that are on disk now.
     pub votes: Vec<(Slot, Ballot, Value)>,
+    pub reads: Vec<Reading>,
 }
 
 /// A node.
@@ -55,11 +72,20 @@ pub struct Local {
     /// Used by a learner that believes watermarks, and empty for all others.
     seen: BTreeMap<Slot, Value>,
     pub crashes: u8,
+    pub losses: u8,
     campaigns: u8,
     /// The ballot of the last campaign.
     campaigned: Ballot,
     /// Whether clients have given this life its values.
     was_asked: bool,
+    /// Reads begun.
+    reads: u8,
+    /// The last question that it has asked itself, and the ballot that it led then.
+    asked: Option<(Ballot, u64)>,
+    /// Used by a leader that counts old confirmations: the round under way.
+    round: u64,
+    /// Everything below is in snapshots.
+    kept: Slot,
     /// What this node itself has noticed to be wrong.
     pub wrong: Option<String>,
 }
@@ -75,18 +101,24 @@ impl Local {
             unsynced: VecDeque::new(),
             seen: BTreeMap::new(),
             crashes: 0,
+            losses: 0,
             campaigns: 0,
             campaigned: Ballot::NONE,
             was_asked: false,
+            reads: 0,
+            asked: None,
+            round: 0,
+            kept: Slot::FIRST,
             wrong: None,
         }
     }
 
-    /// The moves that need no letter. Whether the world allows another crash is not known here.
+    /// The moves that need no letter. Whether the world allows another crash or loss is not known
+    /// here.
     pub fn own_moves(&self, scene: &Scene, place: usize) -> Vec<Move> {
         let mut moves = Vec::new();
         if scene.is_leader(place) {
-            if self.campaigns < scene.campaigns[place] {
+            if self.may_campaign(scene, place) {
                 moves.push(Move::Campaign);
             }
             if scene.fetches {
@@ -95,6 +127,15 @@ impl Local {
             if self.crashes < scene.leader_crashes {
                 moves.push(Move::Crash);
             }
+            if scene.losses > 0 && self.replica.part() == Part::Leading {
+                moves.push(Move::Heartbeat);
+            }
+            if scene.reads.get(place).is_some_and(|reads| self.reads < *reads) {
+                moves.push(Move::Read);
+            }
+            if scene.keeps && self.replica.chosen() > self.kept {
+                moves.push(Move::Keep);
+            }
         } else {
             if !self.unsynced.is_empty() {
                 moves.push(Move::Sync);
@@ -102,8 +143,16 @@ impl Local {
             if self.crashes < scene.acceptor_crashes {
                 moves.push(Move::Crash);
             }
+            if self.losses < scene.losses && self.disk.votes().slots() > 0 {
+                moves.push(Move::Lose);
+            }
         }
         moves
+    }
+
+    /// Whether another campaign is allowed.
+    pub fn may_campaign(&self, scene: &Scene, place: usize) -> bool {
+        self.campaigns < scene.campaigns[place]
     }
 
     /// A letter arrives.
@@ -119,7 +168,39 @@ impl Local {
         let before = self.replica.clone();
         let mut effects = Effects::default();
         let Letter { from, message, .. } = letter.clone();
-        self.step(Input::Message { from, message }, &mut effects);
+        match message {
+            Message::ReadIndex { id } => {
+                // A question that it asks itself arrives once, while it leads: another answer to
+                // it would be of another round, and there would be rounds without end.
+                let leading = Some(self.replica.part()).filter(|part| *part == Part::Leading);
+                let asks = leading.and(self.replica.ballot()).map(|ballot| (ballot, id));
+                if asks <= self.asked {
+                    return;
+                }
+                self.asked = asks;
+                self.step(Input::Message { from, message }, &mut effects);
+            }
+            Message::Confirmed { ballot, .. }
+                if scene.flaw == Some(Flaw::CountsOldConfirmations) =>
+            {
+                let message = Message::Confirmed { ballot, round: self.round };
+                self.step(Input::Message { from, message }, &mut effects);
+            }
+            Message::Kept { below } => {
+                if below <= self.disk.truncated() {
+                    return;
+                }
+                // Both keepers have it.
+                for from in scene.keepers() {
+                    let message = Message::Kept { below };
+                    self.step(Input::Message { from, message }, &mut effects);
+                }
+            }
+            Message::Part { snapshot: SnapshotId { below, digest, .. }, .. } => {
+                self.step(Input::Restored(Mark { below, digest }), &mut effects);
+            }
+            message => self.step(Input::Message { from, message }, &mut effects),
+        }
         match (scene.flaw, &letter.message) {
             (Some(Flaw::ForgetsPromise), Message::Prepare { .. }) => {
                 self.replica = before;
@@ -158,8 +239,36 @@ impl Local {
             Move::Fetch => self.replica.fetch_without_time(&mut effects),
             Move::Sync => self.sync(scene, output),
             Move::Crash => self.crash(scene, place),
+            Move::Lose => self.lose(scene, place, &mut effects),
+            Move::Heartbeat => self.replica.heartbeat_without_time(&mut effects),
+            Move::Read => {
+                self.reads += 1;
+                let read = ReadId(self.reads.into());
+                output.reads.push(Reading::Begins(read));
+                self.step(Input::Read(vec![read]), &mut effects);
+            }
+            Move::Keep => self.keep(scene, &mut effects, output),
         }
         self.absorb(scene, effects, output);
+    }
+
+    /// Everything below its prefix is in snapshots: it lets go of it, acceptors hear that keepers
+    /// have it, and a leader that lacks it may restore one. A snapshot is its mark here.
+    fn keep(&mut self, scene: &Scene, effects: &mut Effects, output: &mut Output) {
+        self.kept = self.replica.chosen();
+        let mut mark = self.replica.mark();
+        if scene.flaw == Some(Flaw::KeepsProposals) {
+            mark = mark.extended(&Value::Noop);
+        }
+        let snapshot = SnapshotId { below: mark.below, bytes: 1, digest: mark.digest };
+        self.step(Input::Kept { snapshot, is_durable: true }, effects);
+        let part = Message::Part { snapshot, offset: 0, bytes: [0].into() };
+        let kept = Message::Kept { below: self.kept };
+        let to = |place| if scene.is_leader(place) { part.clone() } else { kept.clone() };
+        let me = self.replica.config().node;
+        let others = (0..scene.places()).filter(|place| Scene::node(*place) != me);
+        let envelopes = others.map(|place| Envelope { to: Scene::node(place), message: to(place) });
+        self.send(scene, envelopes.collect(), output);
     }
 
     fn campaign(&mut self, scene: &Scene, place: usize, effects: &mut Effects) {
@@ -171,11 +280,10 @@ impl Local {
             self.wrong = Some(format!("leader {me} campaigns with a ballot that it has used"));
         }
         self.campaigned = ballot;
-        if !self.was_asked {
-            self.was_asked = true;
-            let commands = scene.commands(place, self.crashes);
-            self.step(Input::Propose(commands), effects);
-        }
+        let is_first = !mem::replace(&mut self.was_asked, true);
+        let commands = if is_first { scene.commands(place, self.crashes) } else { Vec::new() };
+        // A step looks after what a campaign ends, whether there are values or not.
+        self.step(Input::Propose(commands), effects);
     }
 
     fn step(&mut self, input: Input, effects: &mut Effects) {
@@ -183,6 +291,8 @@ impl Local {
     }
 
     fn absorb(&mut self, scene: &Scene, effects: Effects, output: &mut Output) {
+        let mut effects = effects;
+        self.twist(scene, &mut effects);
         self.replica.forget_time();
         let me = self.replica.config().node;
         for event in &effects.events {
@@ -196,6 +306,8 @@ impl Local {
                 self.wrong = Some(format!("node {me} has noticed {event:?}"));
             }
         }
+        let answers = effects.readable.iter();
+        output.reads.extend(answers.map(|(read, index)| Reading::Answered(*read, *index)));
         let said = output.letters.len();
         self.send(scene, effects.send, output);
         let mut write = effects.write;
@@ -204,10 +316,32 @@ impl Local {
         }
         let leaves_early = scene.rejects || output.letters.len() > said;
         self.write(scene, write, output);
-        // Where nothing leaves before a sync, a write that a crash loses is a letter that has not
+        // Where nothing leaves before a sync (but questions, which commit to nothing), a write that a crash loses is a letter that has not
         // arrived.
         if !scene.disks_lag() || !leaves_early {
             self.sync(scene, output);
+        }
+    }
+
+    /// A leader that breaks a rule of reads.
+    fn twist(&mut self, scene: &Scene, effects: &mut Effects) {
+        let said = effects.send.len();
+        for at in 0..said {
+            let known = self.replica.chosen();
+            match (scene.flaw, &mut effects.send[at].message) {
+                (Some(Flaw::ReadsUnconfirmed), Message::Confirm { ballot, round }) => {
+                    let message = Message::Confirmed { ballot: *ballot, round: *round };
+                    let from = effects.send[at].to;
+                    self.step(Input::Message { from, message }, effects);
+                }
+                (Some(Flaw::CountsOldConfirmations), Message::Confirm { round, .. }) => {
+                    self.round = *round;
+                }
+                (Some(Flaw::ReadsWhatIsKnown), Message::ReadIndexReply { index, .. }) => {
+                    *index = index.map(|_| known);
+                }
+                _ => {}
+            }
         }
     }
 
@@ -230,12 +364,21 @@ impl Local {
     fn send(&self, scene: &Scene, envelopes: Vec<Envelope>, output: &mut Output) {
         let from = self.replica.config().node;
         for Envelope { to, mut message } in envelopes {
-            if let (Some(Flaw::HidesVotes), Message::Promise { page, .. }) =
-                (scene.flaw, &mut message)
-            {
-                *page = Page { votes: Vec::new(), ..page.clone() };
+            if let Message::Promise { page, .. } = &mut message {
+                let truncated = Slot::FIRST;
+                match scene.flaw {
+                    Some(Flaw::HidesVotes) => *page = Page { votes: Vec::new(), ..page.clone() },
+                    Some(Flaw::HidesCut) => *page = Page { truncated, ..page.clone() },
+                    _ => {}
+                }
             }
-            if scene.carries(&message, Scene::place(to)) {
+            // Whom an acceptor asks is patience, so it asks every leader.
+            let asks = matches!(message, Message::Fetch { .. });
+            let asks_all = asks && !scene.is_leader(Scene::place(from));
+            let to =
+                if asks_all { 0..scene.leaders } else { Scene::place(to)..Scene::place(to) + 1 };
+            for place in to.filter(|place| scene.carries(&message, *place)) {
+                let (to, message) = (Scene::node(place), message.clone());
                 output.letters.push(Letter { from, to, message });
             }
         }
@@ -266,10 +409,37 @@ impl Local {
         if scene.flaw == Some(Flaw::ForgetsDisk) {
             self.disk = Acceptor::default();
         }
+        assert_eq!(self.disk.doubt(), None, "what was in doubt is not written down here");
         // The disk is a fold of its records, so these, which fold to the same, are as good.
         let votes = self.disk.votes().iter().cloned().map(Record::Accepted);
         let promised = Record::Promised(self.disk.promised());
-        let records: Vec<Record> = votes.chain([promised]).collect();
+        let truncated = Record::Truncated(self.disk.truncated());
+        self.recover(scene, place, votes.chain([promised, truncated]).collect());
+    }
+
+    /// Every vote is lost, and the promise is not: a record that can be read after the hole repeats
+    /// it. What has been lost is on disk before anything else happens.
+    fn lose(&mut self, scene: &Scene, place: usize, effects: &mut Effects) {
+        self.losses += 1;
+        self.unsynced.clear();
+        let promised = Record::Promised(self.disk.promised());
+        let truncated = Record::Truncated(self.disk.truncated());
+        let records = match scene.flaw {
+            Some(Flaw::HidesLoss) => vec![promised, truncated],
+            Some(Flaw::SettlesTooEarly) => {
+                vec![Record::Suspect, Record::Promised(Ballot::NONE), promised, truncated]
+            }
+            _ => vec![promised, truncated, Record::Suspect],
+        };
+        self.disk = Acceptor::default();
+        for record in &records {
+            self.disk.apply(record);
+        }
+        self.recover(scene, place, records);
+        self.step(Input::Room(true), effects);
+    }
+
+    fn recover(&mut self, scene: &Scene, place: usize, records: Vec<Record>) {
         let config = scene.config(place, self.crashes);
         self.replica = Replica::recover(config, records, Instant(0), 0);
     }

@@ -10,6 +10,7 @@ use paxos::{
 
 /// A small world: leaders first, then acceptors; nobody has both roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what may happen in a world, not states")]
 pub struct Scene {
     /// What it is called.
     pub name: &'static str,
@@ -41,6 +42,15 @@ pub struct Scene {
     pub following: Option<Announce>,
     /// Whether leaders may fetch what they do not know.
     pub fetches: bool,
+    /// Linearizable reads that each leader may begin.
+    pub reads: &'static [u8],
+    /// How often acceptors may lose all of their votes with a part of their disk, all together.
+    /// They know it, and the promise stays readable. Leaders send heartbeats and teach, so that
+    /// they may mend.
+    pub losses: u8,
+    /// Whether what a leader knows may come into snapshots at any time: on disks of two keepers
+    /// that nobody else hears of, so that acceptors cut it, and in the hands of other leaders.
+    pub keeps: bool,
     /// The rule that is broken.
     pub flaw: Option<Flaw>,
 }
@@ -60,6 +70,20 @@ pub enum Flaw {
     HidesVotes,
     /// A learner takes whatever it has seen below a watermark for chosen.
     BelievesWatermark,
+    /// A leader takes its index for confirmed, whatever acceptors say.
+    ReadsUnconfirmed,
+    /// Who has confirmed a ballot once is counted in each later round of it.
+    CountsOldConfirmations,
+    /// An index is what the leader knows to be chosen, not what it has proposed.
+    ReadsWhatIsKnown,
+    /// Acceptors that have lost votes say nothing of it.
+    HidesLoss,
+    /// What is lost is taken to be older than any ballot.
+    SettlesTooEarly,
+    /// A promise does not say what was cut.
+    HidesCut,
+    /// A snapshot holds what its leader has proposed, chosen or not.
+    KeepsProposals,
     /// One leader thinks that any acceptor elects, the others that any acceptor chooses.
     QuorumsApart,
 }
@@ -84,6 +108,9 @@ impl Scene {
         leader_crashes: 0,
         following: None,
         fetches: false,
+        reads: &[],
+        losses: 0,
+        keeps: false,
         flaw: None,
     };
 
@@ -112,6 +139,9 @@ impl Scene {
 
     /// Whether such a message may ever arrive. What may not is lost, which a network may do.
     pub(super) fn carries(&self, message: &Message, to: usize) -> bool {
+        if to >= self.places() {
+            return false;
+        }
         if let Message::Accept { run, .. } = message
             && run.end().0 > self.slots
         {
@@ -122,18 +152,16 @@ impl Scene {
             Kind::Reject => self.rejects,
             Kind::Accept => !self.is_leader(to) || self.following.is_some(),
             Kind::Chosen => self.following.is_some(),
-            Kind::Fetch | Kind::Learned | Kind::Votes => self.fetches,
-            Kind::Heartbeat
-            | Kind::HeartbeatReply
-            | Kind::Probe
-            | Kind::ProbeReply
-            | Kind::Confirm
-            | Kind::Confirmed
-            | Kind::ReadIndex
-            | Kind::ReadIndexReply
-            | Kind::Kept
-            | Kind::FetchPart
-            | Kind::Part => false,
+            Kind::Fetch => self.fetches || self.losses > 0 && self.is_leader(to),
+            Kind::Learned => self.fetches || self.losses > 0 && !self.is_leader(to),
+            Kind::Votes => self.fetches,
+            Kind::Heartbeat => self.losses > 0 && !self.is_leader(to),
+            Kind::Confirm | Kind::Confirmed | Kind::ReadIndex | Kind::ReadIndexReply => {
+                !self.reads.is_empty()
+            }
+            Kind::Kept => self.keeps && !self.is_leader(to),
+            Kind::Part => self.keeps && self.is_leader(to),
+            Kind::HeartbeatReply | Kind::Probe | Kind::ProbeReply | Kind::FetchPart => false,
         }
     }
 
@@ -149,10 +177,19 @@ impl Scene {
             let roles = Roles { leader, acceptor, learner: false };
             (Scene::node(place), Member { roles, disk: acceptor.then(DiskId::default) })
         };
-        let members: BTreeMap<NodeId, Member> = (0..self.places()).map(member).collect();
+        let mut members: BTreeMap<NodeId, Member> = (0..self.places()).map(member).collect();
+        let learner = Roles { leader: false, acceptor: false, learner: true };
+        let keeper = Member { roles: learner, disk: Some(DiskId::default()) };
+        members.extend(self.keepers().map(|id| (id, keeper)));
         let (phase1, phase2) = quorums;
         Configuration::flexible(ClusterId::default(), members, phase1, phase2)
             .expect("a scene is a valid cluster")
+    }
+
+    /// Who keeps snapshots: nobody, or two that have no place of their own.
+    pub(super) fn keepers(&self) -> impl Iterator<Item = NodeId> {
+        let keepers = if self.keeps { 2 } else { 0 };
+        (self.places()..self.places() + keepers).map(Scene::node)
     }
 
     /// What a node is told at the start of a life.
@@ -168,7 +205,7 @@ impl Scene {
             incarnation: Incarnation(u64::from(life) + 1),
             configuration: self.configuration(quorums),
             timing: Timing::default(),
-            limits: Limits { run_slots_max: 1, ..Limits::default() },
+            limits: Limits { run_slots_max: 1, retained_bytes_max: 0, ..Limits::default() },
             announce: self.following.unwrap_or(Announce::LeaderOnly),
         }
     }

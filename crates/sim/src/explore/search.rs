@@ -131,7 +131,9 @@ impl Search {
         for place in 0..self.scene.places() {
             let outcomes = self.atlas.outcomes(state[place]);
             for (which, outcome) in (0..).zip(outcomes.iter()) {
-                if outcome.crashed && !self.may_crash(state, place) {
+                if outcome.crashed && !self.may_crash(state, place)
+                    || outcome.lost && !self.may_lose(state)
+                {
                     continue;
                 }
                 let way = (number, tag(place), which);
@@ -165,7 +167,7 @@ impl Search {
             after[to] = self.atlas.with_letter(after[to], letter);
         }
         let (nodes, known) = (&after[..self.scene.places()], state[PLACES_MAX]);
-        after[PLACES_MAX] = self.judge.see(&self.atlas, nodes, known, place, &outcome.votes)?;
+        after[PLACES_MAX] = self.judge.see(&self.atlas, nodes, known, place, outcome)?;
         Ok(after)
     }
 
@@ -178,6 +180,11 @@ impl Search {
             (acceptors, self.scene.acceptor_crashes)
         };
         alike.iter().map(|node| self.atlas.local(*node).crashes).sum::<u8>() < max
+    }
+
+    fn may_lose(&self, state: &State) -> bool {
+        let nodes = state[..self.scene.places()].iter();
+        nodes.map(|node| self.atlas.local(*node).losses).sum::<u8>() < self.scene.losses
     }
 
     /// Judges a state if it is new.

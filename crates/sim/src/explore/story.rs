@@ -1,6 +1,6 @@
 //! A counterexample in sentences.
 
-use paxos::{Ballot, Message, NodeId, Run};
+use paxos::{Ballot, Message, NodeId, Run, Slot};
 
 use super::judge::name;
 use super::local::{Letter, Move};
@@ -34,6 +34,10 @@ fn sentence(scene: &Scene, step: &Step) -> String {
         (Move::Fetch, _) => format!("{me} asks everyone for what it does not know."),
         (Move::Sync, _) => format!("{me} gets on disk what it has written."),
         (Move::Crash, _) => format!("{me} crashes and starts again."),
+        (Move::Lose, _) => format!("{me} crashes, and its votes are lost with a part of its disk."),
+        (Move::Heartbeat, _) => format!("{me} says that it leads."),
+        (Move::Read, _) => format!("Somebody begins to read at {}.", me.to_lowercase()),
+        (Move::Keep, _) => format!("What {} knows is in snapshots now.", me.to_lowercase()),
     }
 }
 
@@ -48,6 +52,16 @@ fn said(message: &Message) -> String {
     };
     match message {
         Message::Prepare { ballot, .. } => format!("prepare {}", life(*ballot)),
+        Message::Promise { ballot, page } if page.suspect > page.from => {
+            let below = match page.suspect {
+                Slot::LIMIT => "anywhere".to_string(),
+                slot => format!("below {slot}"),
+            };
+            format!("I promise {}; {below} I may have lost votes", life(*ballot))
+        }
+        Message::Promise { ballot, page } if page.truncated > page.from => {
+            format!("I promise {}; below {} my votes are cut", life(*ballot), page.truncated)
+        }
         Message::Promise { ballot, page } if page.votes.is_empty() => {
             format!("I promise {} and show no votes", life(*ballot))
         }
@@ -77,6 +91,23 @@ fn said(message: &Message) -> String {
             let values: Vec<String> = values.iter().map(name).collect();
             format!("from slot {first} on these are chosen: {}", values.join(", "))
         }
+        Message::Heartbeat { ballot, chosen, start, .. } => {
+            format!(
+                "I lead at {} from slot {start} on; all below {chosen} is chosen",
+                life(*ballot)
+            )
+        }
+        Message::ReadIndex { .. } => "what must a read have seen".into(),
+        Message::ReadIndexReply { index: Some(index), .. } => format!("all below slot {index}"),
+        Message::ReadIndexReply { index: None, .. } => "I do not lead".into(),
+        Message::Confirm { ballot, round } => {
+            format!("is {} the highest, round {round}", life(*ballot))
+        }
+        Message::Confirmed { ballot, round } => {
+            format!("{} is the highest, round {round}", life(*ballot))
+        }
+        Message::Kept { below } => format!("keepers have all below {below} in snapshots"),
+        Message::Part { snapshot, .. } => format!("a snapshot of all below {}", snapshot.below),
         other => other.kind().name().to_string(),
     }
 }

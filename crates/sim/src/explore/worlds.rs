@@ -1,7 +1,7 @@
 //! The small worlds that are searched, and how many states each has.
 //!
 //! Each adds one thing to the ones before: a second campaign, rejections, crashes, following,
-//! fetching. The counts are asserted, so that a change of the core that makes anything else
+//! fetching, reads, lost votes, snapshots. The counts are asserted, so that a change of the core that makes anything else
 //! reachable is seen.
 
 use paxos::Announce;
@@ -37,7 +37,7 @@ const fn to_depth(depth: usize, scene: Scene, states: usize, states_by_name: u64
 }
 
 /// Every world of the table.
-pub const WORLDS: [World; 18] = [
+pub const WORLDS: [World; 27] = [
     all(Scene { name: "starts", values: &[0, 0], slots: 4, ..VALUE }, 310, 1_341),
     all(VALUE, 2_141, 11_153),
     all(VALUES, 2_469, 12_721),
@@ -99,6 +99,29 @@ pub const WORLDS: [World; 18] = [
         370_338,
     ),
     all(Scene { name: "fetching", fetches: true, ..SETTLED }, 586_322, 3_470_447),
+    all(Scene { name: "reading", reads: &[1, 0], slots: 3, ..SETTLED }, 9_488, 50_287),
+    all(Scene { name: "reading twice", values: &[0, 0], reads: &[2, 0], ..SETTLED }, 438, 1_537),
+    all(
+        Scene {
+            name: "reading at both",
+            campaigns: &[2, 1],
+            values: &[0, 0],
+            reads: &[1, 1],
+            ..SETTLED
+        },
+        331_111,
+        1_839_348,
+    ),
+    all(Scene { name: "lost votes", campaigns: &[2, 1], losses: 1, ..SETTLED }, 34_078, 182_858),
+    all(Scene { name: "lost twice", campaigns: &[1, 2], losses: 2, ..SETTLED }, 149_344, 848_093),
+    all(Scene { name: "lost votes, slots", losses: 1, ..VALUE }, 1_337_628, 7_920_174),
+    all(Scene { name: "snapshots", keeps: true, ..SETTLED }, 28_787, 152_462),
+    all(Scene { name: "snapshots, slots", keeps: true, ..VALUE }, 103_598, 569_996),
+    all(
+        Scene { name: "snapshots, twice", campaigns: &[1, 2], keeps: true, ..SETTLED },
+        411_195,
+        2_319_280,
+    ),
     to_depth(
         8,
         Scene {

@@ -7,6 +7,7 @@ use super::{Happening, LOOK_US, World};
 use crate::check::{Checked, Wrong, progress};
 use crate::clock::TRUE_PACE;
 use crate::faults::Weather;
+use crate::host::Fate;
 
 impl World {
     pub fn heal(&mut self) -> Checked {
@@ -25,6 +26,7 @@ impl World {
             host.clock.set_pace(self.now, TRUE_PACE);
             host.wake = None;
             self.plan_wake(id);
+            self.has_room(id, true)?;
             if self.hosts[id].node.is_none() {
                 self.revive(id)?;
             }
@@ -38,7 +40,9 @@ impl World {
     /// of one of the phases is left, or no leader.
     fn is_short(&self) -> bool {
         let (mut phase1, mut phase2) = (Voters::<Phase1>::default(), Voters::<Phase2>::default());
-        let lives = |id: &NodeId| !self.hosts[*id].is_out && !self.never_starting.contains(id);
+        let lives = |id: &NodeId| {
+            self.hosts[*id].disk != Fate::Damaged && !self.never_starting.contains(id)
+        };
         for acceptor in self.clean() {
             self.configuration.count(&mut phase1, acceptor);
         }

@@ -1,13 +1,14 @@
 //! How a node's lives begin and end, and what reaches its disk between.
 
 use journal::{Fault, FaultyDisk, OpenError};
-use node::{Effects, History};
+use node::{Effects, History, Input};
 use paxos::{NodeId, Phase1, Record, Slot, Voters};
 
 use super::{Happening, Mend, THOROUGH_ONE_IN, World};
 use crate::broken::Broken;
 use crate::check::{Checked, durability};
 use crate::disk::{Damage, Ending, Found};
+use crate::host::Fate;
 use crate::recording::What;
 
 /// A batch without records waits for no disk, only for the thread that would write it.
@@ -32,7 +33,7 @@ impl World {
     pub fn revive(&mut self, id: NodeId) -> Checked {
         let permille = self.options.faults.damage_permille;
         let host = &mut self.hosts[id];
-        if host.is_out || host.is_lost {
+        if host.disk != Fate::Sound {
             return Ok(());
         }
         if let Some(storage) = &mut host.storage {
@@ -78,7 +79,7 @@ impl World {
         let acceptors = self.configuration.acceptors().iter().copied();
         let is_clean = |id: &NodeId| {
             let host = &self.hosts[*id];
-            let may_live = !host.is_out && !host.is_lost && !self.never_starting.contains(id);
+            let may_live = host.disk == Fate::Sound && !self.never_starting.contains(id);
             may_live && host.durable().suspect() == Slot::FIRST
         };
         acceptors.filter(is_clean).collect()
@@ -115,7 +116,7 @@ impl World {
             )
             | (Damage::Swapped, Err(Found::Refused(OpenError::Foreign { .. })))
             | (Damage::Lost, Err(Found::Refused(OpenError::Empty))) => {
-                host.is_out = true;
+                host.disk = Fate::Damaged;
                 self.statistics.damage_refused += 1;
                 self.tell(format!("{id} sees that its disk is {damage:?}, and stays away"));
                 Ok(())
@@ -157,6 +158,9 @@ impl World {
         self.durable(id, late)?;
         self.tell(format!("{id} starts, {} late records survived", late.len()));
         self.go_on(id)?;
+        if self.hosts[id].is_full {
+            self.step(id, Input::Room(false))?;
+        }
         self.plan_wake(id);
         Ok(())
     }
@@ -180,6 +184,7 @@ impl World {
     /// What a step wants written goes to the disk, and waits there for the batch before it.
     pub fn write(&mut self, id: NodeId, effects: &mut Effects<History>) -> Checked {
         let mut write = std::mem::take(&mut effects.replica.write);
+        durability::room(id, self.hosts[id].is_full, &write.records)?;
         let thoroughly = self.statistics.happenings.is_multiple_of(THOROUGH_ONE_IN);
         let is_empty = write.is_empty();
         if self.options.broken == Some(Broken::SendsBeforeSync) {

@@ -1,5 +1,6 @@
 //! What goes wrong and when, and how each of it ends by itself unless the healing comes first.
 
+use node::Input;
 use paxos::{Instant, NodeId, Rng};
 
 use super::{Happening, World};
@@ -23,6 +24,7 @@ pub enum Mend {
     Replace(NodeId),
     /// A node goes over to the configuration of that epoch.
     GoOver(NodeId, usize),
+    Room(NodeId),
 }
 
 impl World {
@@ -53,6 +55,7 @@ impl World {
             faults.drift,
             faults.jump,
             faults.lost_disk,
+            faults.full_disk,
         ];
         let mut draw = luck.below(kinds.iter().sum());
         let drawn = kinds.iter().position(|weight| {
@@ -83,6 +86,7 @@ impl World {
             Some(10) => self.drift(one, lasts_us, &mut luck),
             Some(11) => self.jump(one, &mut luck),
             Some(12) => self.lose_disk(one, lasts_us)?,
+            Some(13) => self.full_disk(one, lasts_us)?,
             _ => {}
         }
         Ok(())
@@ -101,6 +105,7 @@ impl World {
                 }
             }
             Mend::Calm => self.network.calm(),
+            Mend::Room(id) => return self.has_room(id, true),
             Mend::TrueClock(id) => self.set_pace(id, TRUE_PACE),
             Mend::Replace(id) => self.replace(id),
             Mend::GoOver(id, epoch) => return self.go_over(id, epoch),
@@ -172,6 +177,35 @@ impl World {
         let until = Instant(self.now.0 + lasts_us);
         self.hosts[id].slow_until = until;
         self.tell(format!("{id} has a slow disk until {}", until.0));
+    }
+
+    fn full_disk(&mut self, id: NodeId, lasts_us: u64) -> Checked {
+        if self.hosts[id].storage.is_none() {
+            return Ok(());
+        }
+        self.statistics.misfortunes += 1;
+        self.after(lasts_us, Happening::Mend(Mend::Room(id)));
+        self.has_room(id, false)
+    }
+
+    /// A disk is full, or has room again, and the node hears of it when it lives and does not stand
+    /// still.
+    pub fn has_room(&mut self, id: NodeId, has_room: bool) -> Checked {
+        let host = &mut self.hosts[id];
+        if host.is_full != has_room {
+            return Ok(());
+        }
+        if host.node.is_some() && host.paused_until > self.now {
+            let wait_us = host.paused_until.0 - self.now.0;
+            if has_room {
+                self.after(wait_us, Happening::Mend(Mend::Room(id)));
+            }
+            return Ok(());
+        }
+        host.is_full = !has_room;
+        let is_alive = host.node.is_some();
+        self.tell(format!("{id} has {} room on its disk", if has_room { "again" } else { "no" }));
+        if is_alive { self.step(id, Input::Room(has_room)) } else { Ok(()) }
     }
 
     fn drift(&mut self, id: NodeId, lasts_us: u64, luck: &mut Rng) {

@@ -15,6 +15,7 @@ use super::{Happening, Mend, World};
 use crate::broken::Broken;
 use crate::check::{Checked, durability};
 use crate::disk::{Ending, Found};
+use crate::host::Fate;
 use crate::shape::replaced;
 
 /// Once everything heals, disks are replaced and nodes go over within so long.
@@ -51,7 +52,8 @@ impl World {
             self.configuration.count(&mut others, other);
         }
         let is_acceptor = self.configuration.acceptors().contains(&id);
-        let has_one = is_acceptor && !self.never_starting.contains(&id) && !self.hosts[id].is_lost;
+        let has_one =
+            is_acceptor && !self.never_starting.contains(&id) && self.hosts[id].disk != Fate::Lost;
         let is_keeper = self.configuration.keepers().any(|keeper| keeper == id);
         let keeps_apart = self.options.broken == Some(Broken::QuorumsApart);
         has_one
@@ -64,7 +66,7 @@ impl World {
     pub fn replace(&mut self, id: NodeId) {
         let disk = |of: &Configuration| of.members()[&id].disk;
         let host = &self.hosts[id];
-        if !host.is_lost || disk(self.newest()) != disk(host.configuration()) {
+        if host.disk != Fate::Lost || disk(self.newest()) != disk(host.configuration()) {
             return;
         }
         let next = replaced(self.newest(), id);
@@ -143,7 +145,9 @@ impl World {
     /// Whether everybody who may live does, in the newest epoch.
     pub fn all_have_gone_over(&self) -> bool {
         let newest = self.newest().epoch();
-        let may_live = |id: &NodeId| !self.hosts[*id].is_out && !self.never_starting.contains(id);
+        let may_live = |id: &NodeId| {
+            self.hosts[*id].disk != Fate::Damaged && !self.never_starting.contains(id)
+        };
         self.hosts.ids().filter(may_live).all(|id| {
             let host = &self.hosts[id];
             host.node.is_some() && host.configuration().epoch() == newest

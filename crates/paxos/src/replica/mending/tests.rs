@@ -181,6 +181,24 @@ fn votes_that_are_later_than_the_loss_are_kept_as_they_are() {
 }
 
 #[test]
+fn nothing_is_mended_without_room_and_all_of_it_once_there_is_some() {
+    let mut acceptor = suspect();
+    let b = ballot(4, 2);
+    hear(&mut acceptor, 0, 2, heartbeat(b, 1, 2));
+    acceptor.step(Instant(1), Input::Room(false), &mut Effects::default());
+    let effects = hear(&mut acceptor, 2, 1, learned(0, b"xs"));
+    assert_eq!(
+        (effects.write.records, effects.events),
+        (vec![], vec![Event::NoRoom { ballot: b }])
+    );
+    assert!(acceptor.mend.deadline().is_some(), "it asks again");
+    acceptor.step(Instant(3), Input::Room(true), &mut Effects::default());
+    let effects = hear(&mut acceptor, 4, 1, learned(0, b"xs"));
+    let kept = [Record::Accepted(run(b, 0, b"xs")), Record::Settled(Slot::FIRST)];
+    assert_eq!(effects.write.records, kept);
+}
+
+#[test]
 fn a_promise_is_not_broken_to_mend() {
     let mut acceptor = suspect();
     hear(&mut acceptor, 0, 2, heartbeat(ballot(4, 2), 3, 4));
