@@ -1,7 +1,8 @@
 //! Fetching what was missed. Liveness only: what is fetched is believed by the learner's rules.
 //!
 //! A learner with a hole waits a little, for messages overtake each other, then asks: the leader
-//! first, then other learners and all acceptors in turn. Acceptors answer with votes, so a learner
+//! first, then other learners and all acceptors in turn. One that is far behind asks another learner
+//! first: everybody's values pass through the leader. Acceptors answer with votes, so a learner
 //! can follow even where it reaches no other learner. One that hears no leader asks the acceptors
 //! now and then although it knows of nothing: what was chosen while it was away, nobody repeats.
 
@@ -46,6 +47,9 @@ pub enum Target {
 
 /// Doublings of the pause between requests, at most.
 const ATTEMPTS_MAX: u32 = 5;
+
+/// Who lacks more slots than this is far behind.
+const FAR: u64 = 1 << 12;
 
 impl Catchup {
     /// Nothing is known to be missing.
@@ -118,6 +122,11 @@ impl Catchup {
             return None;
         }
         let turn = usize::try_from(request.attempts).expect("a few attempts");
+        // Another one for each who asks, as far as there are.
+        let spares = || configuration.learners().filter(|id| *id != me && Some(*id) != leader);
+        let spare = spares().find(|id| *id > me).or_else(|| spares().next());
+        let is_far = self.known > prefix.plus(FAR);
+        let leader = spare.filter(|_| is_far).or(leader);
         let target = match leader.filter(|leader| *leader != me) {
             Some(leader) if request.attempts == 0 => Target::Learner(leader),
             _ if turn % 2 == 1 => Target::Acceptors,
@@ -218,6 +227,22 @@ mod tests {
         let pauses: Vec<u128> =
             times.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect();
         assert_eq!(pauses, [20, 40, 80, 160, 320, 500, 500, 500]);
+    }
+
+    #[test]
+    fn who_is_far_behind_spares_the_leader() {
+        let mut catchup = behind();
+        catchup.heard(Slot(5).plus(FAR));
+        let target = ask(&mut catchup, Some(LEADER)).1;
+        assert_eq!(target, Target::Learner(LEADER), "not far enough");
+        let mut catchup = behind();
+        catchup.heard(Slot(6).plus(FAR));
+        let target = ask(&mut catchup, Some(LEADER)).1;
+        assert_eq!(target, Target::Learner(NodeId(3)));
+        // Node 3 leads: the other one is asked, though it comes before us.
+        let mut catchup = behind();
+        catchup.heard(Slot(6).plus(FAR));
+        assert_eq!(ask(&mut catchup, Some(NodeId(3))).1, Target::Learner(NodeId(1)));
     }
 
     #[test]

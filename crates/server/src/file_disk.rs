@@ -31,7 +31,7 @@ const SUFFIX: &str = ".segment";
 const ZEROS_BYTES: usize = 1 << 20;
 
 /// A disk that gives way syncs each time that it has written so much.
-const STEP_BYTES: usize = 128 << 10;
+const STEP_BYTES: usize = 512 << 10;
 
 /// Then it pauses as long as that took, at most so long.
 const PAUSE_MAX: Duration = Duration::from_millis(50);

@@ -132,6 +132,10 @@ impl Replica {
         self.learner.restore(mark);
         self.transfer.reached(mark.below);
         effects.events.push(Event::Restored { below: mark.below });
+        // While the snapshot came, nobody had what is missing, and it was asked for ever less often.
+        if let Some(target) = self.catchup.progressed(now, mark.below) {
+            self.fetch(target, effects);
+        }
     }
 
     pub(super) fn diverged(differs: Option<Differs>, effects: &mut Effects) {

@@ -207,6 +207,21 @@ fn a_learner_that_is_told_so_fetches_a_snapshot_and_goes_on_from_it() {
 }
 
 #[test]
+fn what_follows_a_snapshot_is_asked_for_at_once() {
+    let mut learner = replica(1);
+    let (values, chosen, truncated) = (vec![].into(), Slot(9), Slot(6));
+    hear(&mut learner, 0, 2, Message::Learned { first: Slot(0), values, chosen, truncated });
+    let mut effects = Effects::default();
+    for now in (0..1000).map(|ms| Instant(ms * 1000)) {
+        learner.step(now, Input::Tick, &mut effects);
+    }
+    assert!(!sent(&effects, Kind::Fetch).is_empty(), "it asks for what nobody has");
+    let effects = give(&mut learner, Input::Restored(noops(7)));
+    let fetch = Message::Fetch { from: Slot(7) };
+    assert!(effects.send.iter().any(|it| it.message == fetch), "{:?}", effects.send);
+}
+
+#[test]
 fn a_leader_that_goes_on_from_a_snapshot_leads_no_more() {
     let mut leader = replica(1);
     lead(&mut leader);
