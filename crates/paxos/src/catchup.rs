@@ -1,10 +1,11 @@
 //! Fetching what was missed. Liveness only: what is fetched is believed by the learner's rules.
 //!
 //! A learner with a hole waits a little, for messages overtake each other, then asks: the leader
-//! first, then other learners and all acceptors in turn. One that is far behind asks another learner
-//! first: everybody's values pass through the leader. Acceptors answer with votes, so a learner
-//! can follow even where it reaches no other learner. One that hears no leader asks the acceptors
-//! now and then although it knows of nothing: what was chosen while it was away, nobody repeats.
+//! first, then other learners and all acceptors in turn. One that is far behind asks another
+//! learner first: everybody's values pass through the leader. Acceptors answer with votes, so a
+//! learner can follow even where it reaches no other learner. One that hears no leader asks the
+//! acceptors now and then although it knows of nothing: what was chosen while it was away, nobody
+//! repeats.
 
 use core::time::Duration;
 

@@ -4,7 +4,7 @@
 
 mod cluster;
 #[path = "cluster/seven.rs"]
-mod layout;
+mod seven;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Consistency, Options};
 use cluster::{Cluster, PATIENCE};
-use layout::{LEADERS, SEVEN};
 use paxos::Slot;
+use seven::{LEADERS, SEVEN};
 use sim::Operation;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;

@@ -5,7 +5,7 @@
 
 mod cluster;
 #[path = "cluster/seven.rs"]
-mod layout;
+mod seven;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use client::Consistency;
 use client::proto::Entry;
 use cluster::{Cluster, PATIENCE};
-use layout::{LEADERS, SEVEN};
+use seven::{LEADERS, SEVEN};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 

@@ -132,7 +132,7 @@ impl Replica {
         self.learner.restore(mark);
         self.transfer.reached(mark.below);
         effects.events.push(Event::Restored { below: mark.below });
-        // While the snapshot came, nobody had what is missing, and it was asked for ever less often.
+        // While the snapshot came, what follows was asked for in vain, and ever less often.
         if let Some(target) = self.catchup.progressed(now, mark.below) {
             self.fetch(target, effects);
         }

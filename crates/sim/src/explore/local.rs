@@ -316,8 +316,8 @@ impl Local {
         }
         let leaves_early = scene.rejects || output.letters.len() > said;
         self.write(scene, write, output);
-        // Where nothing leaves before a sync (but questions, which commit to nothing), a write that a crash loses is a letter that has not
-        // arrived.
+        // Where nothing leaves before a sync (but questions, which commit to nothing), a write that
+        // a crash loses is a letter that has not arrived.
         if !scene.disks_lag() || !leaves_early {
             self.sync(scene, output);
         }
