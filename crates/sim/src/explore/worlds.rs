@@ -1,8 +1,8 @@
 //! The small worlds that are searched, and how many states each has.
 //!
 //! Each adds one thing to the ones before: a second campaign, rejections, crashes, following,
-//! fetching, reads, lost votes, snapshots. The counts are asserted, so that a change of the core that
-//! makes anything else reachable is seen.
+//! fetching, reads, lost votes, snapshots. The counts are asserted, so that a change of the core
+//! that makes anything else reachable is seen.
 
 use paxos::Announce;
 
