@@ -53,6 +53,11 @@ impl Shelf {
         self.generations.clear();
     }
 
+    /// Everything that is kept.
+    pub fn newest_first(&self) -> impl Iterator<Item = Generation> {
+        self.generations.iter().rev().cloned()
+    }
+
     /// What a new life goes on from.
     pub fn newest(&self) -> Option<Generation> {
         self.generations.back().cloned()

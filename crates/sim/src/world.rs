@@ -528,3 +528,6 @@ fn reply_name(reply: &Reply<()>) -> &'static str {
         Reply::TooLarge { .. } => "too_large",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 //!       quorums 2 2 | announce leader    sizes of both phases; acceptors tell the leader alone
 //!       2 keepers                        who follow and have a disk for snapshots
 //!       snapshots 100 | retain 0         bytes applied between two; bytes kept below them
+//!       votes 900                      bytes of votes that an acceptor keeps, at most
+//!       part 100 | parts 2             bytes of a snapshot's part; parts asked for at a time
 //!       window 4 | flight 200 | queue 2 | value 40 | page 200 | run 2 | ahead 4    bounds
 //!   campaign L1                    time passes for L1 alone until it has probed and prepares
 //!   open c1 at L1 | open c1 at L1 for 2000ms    a client asks for a session, by default of an hour
@@ -285,6 +287,9 @@ fn limit(limits: &mut Limits, name: &str, size: &str) -> Result<(), String> {
         "page" => limits.run_bytes_max = number(size)?,
         "run" => limits.run_slots_max = number(size)?,
         "ahead" => limits.ahead_slots_max = number(size)?,
+        "part" => limits.part_bytes_max = number(size)?,
+        "parts" => limits.parts_in_flight_max = number(size)?,
+        "votes" => limits.votes_bytes_max = number(size)?,
         "retain" => limits.retained_bytes_max = number(size)?,
         _ => return Err(format!("`{name}` says nothing about a cluster")),
     }

@@ -239,8 +239,10 @@ impl Stage {
         applied_once(self.names.node(id), node.machine()).map_err(Trouble::Wrong)?;
         self.tables.applied(id, node).map_err(Trouble::Wrong)?;
         host.looked = end;
-        let what = format!(": learns {} = {}", slots(before, end), values(&learned));
-        self.tell(id, what, Telling::Outcomes);
+        if before < end {
+            let what = format!(": learns {} = {}", slots(before, end), values(&learned));
+            self.tell(id, what, Telling::Outcomes);
+        }
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! Snapshots on the stage: written at once, read at once, and gone on from by a new life.
 
 use node::{Effects, History, Input};
-use paxos::{Instant, NodeId};
+use paxos::NodeId;
 
-use super::{Done, Host, Stage, Telling, Trouble};
-use crate::shelf::to_keep;
+use super::{Done, Stage, Telling};
+use crate::shelf::{Generation, to_keep};
 
 impl Stage {
     /// Each node takes a snapshot when it has applied so many bytes.
@@ -31,25 +31,29 @@ impl Stage {
         Ok(())
     }
 
-    /// A new life goes on from what its former one has kept.
+    /// A new life goes on from the newest of what its former one has kept that it can use.
     pub(super) fn go_on(&mut self, id: NodeId) -> Done {
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).expect("a member has a host");
-        let Some(effects) = restored(host, now)? else { return Ok(()) };
-        self.carry_out(id, effects)?;
-        let host = &self.hosts[&id];
-        let (snapshot, _) = host.shelf.newest().expect("it was there a line above");
-        let is_durable = host.shelf.is_durable;
-        self.step(id, Input::Kept { snapshot, is_durable })
+        let kept: Vec<Generation> = self.hosts[&id].shelf.newest_first().collect();
+        for (snapshot, bytes) in kept {
+            let now = self.now;
+            let host = self.hosts.get_mut(&id).expect("a member has a host");
+            let Some(node) = &mut host.node else { return Ok(()) };
+            let is_durable = host.shelf.is_durable;
+            let mut effects = Effects::default();
+            match node.restore(now, &bytes, &mut effects) {
+                Ok(_) => {
+                    self.carry_out(id, effects)?;
+                    return self.step(id, Input::Kept { snapshot, is_durable });
+                }
+                Err(why) => {
+                    let what = format!(
+                        ": does not use what it kept below slot {}, for {why}",
+                        snapshot.below
+                    );
+                    self.tell(id, what, Telling::Outcomes);
+                }
+            }
+        }
+        Ok(())
     }
-}
-
-fn restored(host: &mut Host, now: Instant) -> Result<Option<Effects<History>>, Trouble> {
-    let (Some((_, bytes)), Some(node)) = (host.shelf.newest(), &mut host.node) else {
-        return Ok(None);
-    };
-    let mut effects = Effects::default();
-    let done = node.restore(now, &bytes, &mut effects);
-    done.map_err(|error| Trouble::Script(error.to_string()))?;
-    Ok(Some(effects))
 }
