@@ -89,9 +89,10 @@ impl Recovery {
 /// lost disk took part in, and every member goes over to that configuration.
 ///
 /// # Panics
-/// If the configuration is the first one, which replaces nothing.
+/// If the configuration is the first one, which replaces nothing, or one that bears no replacement.
 pub fn replacement(configuration: &Configuration) -> Vec<u8> {
     assert!(configuration.epoch() > Epoch(0), "a replaced disk is of a later configuration");
+    assert!(configuration.bears_replacement().is_ok(), "elections must share an acceptor");
     let mut frame = Vec::new();
     encode_record(configuration, &Record::Suspect, &mut frame);
     frame

@@ -97,6 +97,13 @@ pub enum ConfigurationError {
         /// The number of acceptors.
         acceptors: usize,
     },
+    /// Two phase-1 quorums might share no acceptor, and a disk has been replaced.
+    Replaced {
+        /// The size of a phase-1 quorum.
+        phase1: usize,
+        /// The number of acceptors.
+        acceptors: usize,
+    },
 }
 
 impl Configuration {
@@ -159,6 +166,16 @@ impl Configuration {
     #[must_use]
     pub fn with_epoch(self, epoch: Epoch) -> Configuration {
         Configuration { epoch, ..self }
+    }
+
+    /// Whether an acceptor's disk may ever be replaced: if any two phase-1 quorums meet. A
+    /// replaced disk has forgotten what it promised, so it may vote below a ballot that it helped
+    /// to elect. If they meet, and the other acceptors are a phase-1 quorum, one of them has promised
+    /// that ballot and is asked before anybody leads in the new epoch, so no ballot below is led.
+    pub fn bears_replacement(&self) -> Result<(), ConfigurationError> {
+        let (phase1, acceptors) = (self.quorum_size::<Phase1>(), self.acceptors().len());
+        let meet = 2 * phase1 > acceptors;
+        if meet { Ok(()) } else { Err(ConfigurationError::Replaced { phase1, acceptors }) }
     }
 
     /// The cluster's name.
@@ -309,6 +326,11 @@ impl fmt::Display for ConfigurationError {
                 "a phase-1 quorum of {phase1} and a phase-2 quorum of {phase2} of {acceptors} \
                  acceptors might not meet; their sum must exceed {acceptors}"
             ),
+            Self::Replaced { phase1, acceptors } => write!(
+                f,
+                "no disk can be replaced where two phase-1 quorums of {phase1} of {acceptors} \
+                 acceptors might not meet: they must be more than half"
+            ),
         }
     }
 }
@@ -408,5 +430,27 @@ mod tests {
         let text = "a phase-1 quorum of 3 and a phase-2 quorum of 2 of 5 acceptors might not \
                     meet; their sum must exceed 5";
         assert_eq!(build(3, 2).map(|error| error.to_string()).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn disks_are_replaced_where_elections_share_an_acceptor() {
+        let of = |count, phase1, phase2| {
+            let member = |id| {
+                let roles = Roles { leader: true, acceptor: true, learner: false };
+                (NodeId(id), Member { roles, disk: Some(DiskId::default()) })
+            };
+            let members = (1..=count).map(member).collect();
+            let made = Configuration::flexible(ClusterId::default(), members, phase1, phase2);
+            made.unwrap().bears_replacement()
+        };
+        assert_eq!(of(5, 3, 3), Ok(()));
+        assert_eq!(of(5, 4, 2), Ok(()));
+        let small = ConfigurationError::Replaced { phase1: 2, acceptors: 4 };
+        assert_eq!(of(4, 2, 3), Err(small));
+        assert_eq!(
+            small.to_string(),
+            "no disk can be replaced where two phase-1 quorums of 2 of 4 acceptors might not meet: \
+             they must be more than half"
+        );
     }
 }

@@ -21,6 +21,9 @@ pub fn configuration(config: &Config) -> Result<Configuration, ConfigurationErro
         size(config.quorums.phase1),
         size(config.quorums.phase2),
     )?;
+    if config.epoch > 0 {
+        configuration.bears_replacement()?;
+    }
     Ok(configuration.with_epoch(Epoch(config.epoch)))
 }
 

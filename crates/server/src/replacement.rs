@@ -7,7 +7,8 @@
 //!
 //! A disk id is drawn where the journal is made, and a journal is made under it once: two journals
 //! of one id could vote twice at one ballot. So whoever has only other members' files must be told
-//! what was drawn. In this order a run that was cut short is known by what it left, and the next
+//! what was drawn. An epoch is taken once, too, and none is left out: a node's own file may be an old
+//! copy, so it is not believed alone, and every file takes one step at a time. In this order a run that was cut short is known by what it left, and the next
 //! one goes on with it; a journal that no file names yet is in the way and nothing worse.
 //!
 //! Why this is safe is in `docs/decisions/0009-lost-votes.md`, "Another disk".
@@ -113,6 +114,9 @@ pub enum ReplaceError {
         /// A phase-1 quorum.
         needed: usize,
     },
+    /// Where elections need share no acceptor, what the lost disk has promised matters.
+    #[error(transparent)]
+    Unsafe(ConfigurationError),
     /// The new disk's id is to be drawn, and its journal cannot be made here.
     #[error("none of these files is node {0}'s own")]
     OwnMissing(NodeId),
@@ -153,6 +157,29 @@ pub enum ReplaceError {
         /// What was asked for.
         change: Change,
     },
+    /// The node's own file may be an old copy, and nothing here shows which epoch the others run.
+    #[error("which epoch the other members run is not known here")]
+    Alone,
+    /// The node's own file is an old copy: other disks may be other ones, too.
+    #[error("{path} is of epoch {found}, and the others run {running}")]
+    Stale {
+        /// The file.
+        path: PathBuf,
+        /// Its epoch.
+        found: u64,
+        /// What was said of the others.
+        running: u64,
+    },
+    /// A file lacks earlier changes.
+    #[error("{path} is of epoch {found} and cannot go to {} in one step", .change.epoch)]
+    Skipped {
+        /// The file.
+        path: PathBuf,
+        /// Its epoch.
+        found: u64,
+        /// What was asked for.
+        change: Change,
+    },
     /// There is no higher epoch.
     #[error("epoch {0} is the last one")]
     LastEpoch(u64),
@@ -183,11 +210,13 @@ struct Given {
 }
 
 /// Replaces the disk of an acceptor in these members' files. `drawn` is what an earlier run on that
-/// acceptor's machine has drawn; where its own file is among these, it is drawn here.
+/// acceptor's machine has drawn; where its own file is among these, it is drawn here. Then another
+/// member's file must be among them, or `running` be said: the epoch that the others run.
 pub fn replace(
     paths: &[PathBuf],
     node: NodeId,
     drawn: Option<(u64, [u8; 16])>,
+    running: Option<u64>,
 ) -> Result<Replaced, ReplaceError> {
     let files = read(paths)?;
     let first = files.first().ok_or(ReplaceError::OwnMissing(node))?;
@@ -198,7 +227,7 @@ pub fn replace(
     let drawn = drawn.map(|(epoch, disk)| Change { node, epoch, disk });
     let own = files.iter().find(|it| it.config.id == node);
     let (change, is_to_make) = match own {
-        Some(own) => change(&files, own, drawn)?,
+        Some(own) => change(&files, own, drawn, running)?,
         None => (drawn.ok_or(ReplaceError::OwnMissing(node))?, false),
     };
     let edited = files.iter().map(|it| it.edited(change)).collect::<Result<Vec<_>, _>>()?;
@@ -255,6 +284,9 @@ fn check_node(
     if !found.roles.contains(&Role::Acceptor) {
         return Err(ReplaceError::NoAcceptor(node));
     }
+    if let Err(why) = configuration.bears_replacement() {
+        return Err(ReplaceError::Unsafe(why));
+    }
     let others = configuration.acceptors().len() - 1;
     let needed = configuration.quorum_size::<Phase1>();
     if others < needed {
@@ -290,6 +322,7 @@ fn change(
     files: &[Given],
     own: &Given,
     drawn: Option<Change>,
+    running: Option<u64>,
 ) -> Result<(Change, bool), ReplaceError> {
     let (node, path) = (own.config.id, own.config.data_dir.clone().unwrap_or_default());
     let (epoch, disk) = (own.config.epoch, own.disk(node));
@@ -306,8 +339,14 @@ fn change(
     match (place, drawn) {
         (Place::Free, Some(change)) => Err(ReplaceError::NotMade { path, change }),
         (Place::Free, None) => {
-            let latest = files.iter().map(|it| it.config.epoch).max().unwrap_or(epoch);
-            let epoch = latest.checked_add(1).ok_or(ReplaceError::LastEpoch(latest))?;
+            let others = files.iter().filter(|it| it.config.id != node);
+            let running = others.map(|it| it.config.epoch).chain(running).max();
+            let running = running.ok_or(ReplaceError::Alone)?;
+            if running != epoch {
+                let path = own.path.clone();
+                return Err(ReplaceError::Stale { path, found: epoch, running });
+            }
+            let epoch = running.checked_add(1).ok_or(ReplaceError::LastEpoch(running))?;
             let mut disk = [0; 16];
             getrandom::fill(&mut disk)
                 .map_err(|error| ReplaceError::Random(io::Error::other(error)))?;
@@ -345,6 +384,10 @@ impl Given {
         let is_known = self.config.nodes.iter().any(|it| it.disk == Some(disk));
         if self.config.epoch >= epoch || is_known {
             return Err(self.other(change));
+        }
+        if self.config.epoch + 1 < epoch {
+            let (path, found) = (self.path.clone(), self.config.epoch);
+            return Err(ReplaceError::Skipped { path, found, change });
         }
         let edited = Config::edit(&self.text, epoch, node, disk);
         edited.map(Some).ok_or_else(|| ReplaceError::Edit(self.path.clone()))
@@ -427,9 +470,27 @@ impl ReplaceError {
             ReplaceError::Edit(_) => {
                 Some("write `epoch` and the node's `disk` as plain values of their own".into())
             }
-            ReplaceError::Write { .. } => {
-                Some("run the same again: it goes on from where it stopped".into())
-            }
+            ReplaceError::Write { .. } => Some(
+                "run the same again: it goes on from where it stopped. If the new journal is in \
+                 the way, because the node's own file could not be written, rename its directory \
+                 first"
+                    .into(),
+            ),
+            ReplaceError::Alone => Some(
+                "the file may be an old copy: give another member's current file, too, or say \
+                 with --running which epoch `synod cluster status` shows of the others"
+                    .into(),
+            ),
+            ReplaceError::Stale { .. } | ReplaceError::Skipped { .. } => Some(
+                "it lacks earlier changes: take a running member's file in its place, and change \
+                 `id` and `data_dir` in that"
+                    .into(),
+            ),
+            ReplaceError::Unsafe(_) => Some(
+                "restore the disk itself, or begin a new cluster with the values that `synod log \
+                 read` still shows"
+                    .into(),
+            ),
             ReplaceError::Configuration { .. }
             | ReplaceError::Unknown(_)
             | ReplaceError::LastEpoch(_)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select_biased};
 use journal::SnapshotError;
 use node::{Frozen, History};
 use paxos::{Configuration, Envelope, Message, NodeId, PartWanted, Restored, SnapshotId};
@@ -164,7 +164,7 @@ impl Snapshotter {
         }
     }
 
-    /// False if the node was killed meanwhile.
+    /// False if the node was killed or stopped meanwhile.
     fn write(
         &mut self,
         snapshot: SnapshotId,
@@ -177,8 +177,13 @@ impl Snapshotter {
                 return Ok(false);
             }
             self.shelf.write(chunk)?;
-            while let Ok(part) = ordered.parts.try_recv() {
-                self.give(&part);
+            loop {
+                match ordered.parts.try_recv() {
+                    Ok(part) => self.give(&part),
+                    Err(TryRecvError::Empty) => break,
+                    // Nobody waits for the rest, and whoever stops the node waits for us.
+                    Err(TryRecvError::Disconnected) => return Ok(false),
+                }
             }
             if let Ok(fetched) = ordered.fetched.try_recv() {
                 self.thaw(fetched);

@@ -76,7 +76,7 @@ async fn what_was_cut_comes_back_from_snapshots_of_an_older_epoch() {
     for (file, config) in files.iter().zip(local.configs().values()) {
         std::fs::write(file, config.to_toml()).unwrap();
     }
-    replace(&files, LOST, None).unwrap();
+    replace(&files, LOST, None, None).unwrap();
     for (file, node) in files.iter().zip(NODES) {
         local.configure(Config::load(file).unwrap());
         local.kill(node).await;

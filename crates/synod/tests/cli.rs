@@ -128,7 +128,7 @@ fn a_lost_disk_is_replaced_machine_by_machine() {
     let files = cluster(root.path(), 3);
     let data = root.path().join("cluster/n2/data");
     std::fs::remove_dir_all(&data).unwrap();
-    let first = synod(&["init", "replacement", "--node", "2", &files[1]]);
+    let first = synod(&["init", "replacement", "--node", "2", "--running", "0", &files[1]]);
     assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
     let row: Vec<&str> = text(&first.stdout).trim_end().split('\t').collect();
     assert_eq!((row[0], row[1], row[3], row[4]), ("2", "1", "true", data.to_str().unwrap()));

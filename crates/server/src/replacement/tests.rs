@@ -82,7 +82,7 @@ impl Cluster {
     fn refused(&self, nodes: &[u32], node: u32, drawn: Option<(u64, [u8; 16])>) -> String {
         let before = self.texts();
         let paths: Vec<PathBuf> = nodes.iter().map(|node| self.file(*node)).collect();
-        let error = replace(&paths, NodeId(node), drawn).unwrap_err();
+        let error = replace(&paths, NodeId(node), drawn, None).unwrap_err();
         assert_eq!(self.texts(), before, "{error}");
         let text = error.hint().map_or(error.to_string(), |hint| format!("{error} ({hint})"));
         text.replace(&format!("{}/", self.root.path().display()), "")
@@ -98,7 +98,7 @@ fn news(replaced: &Replaced) -> Vec<bool> {
 fn every_file_gets_the_new_disk_and_the_directory_its_journal() {
     let cluster = Cluster::new();
     cluster.lose();
-    let replaced = replace(&cluster.files(), NODE, None).unwrap();
+    let replaced = replace(&cluster.files(), NODE, None, None).unwrap();
     let Change { node, epoch, disk } = replaced.change;
     assert_eq!((node, epoch), (NODE, 1));
     assert_ne!(disk, [2; 16]);
@@ -124,18 +124,18 @@ fn every_file_gets_the_new_disk_and_the_directory_its_journal() {
 fn a_file_elsewhere_is_told_what_was_drawn() {
     let cluster = Cluster::new();
     cluster.lose();
-    let first = replace(&[cluster.file(2)], NODE, None).unwrap();
+    let first = replace(&[cluster.file(2)], NODE, None, Some(0)).unwrap();
     assert_eq!(first.missing, [1, 3, 4].map(NodeId));
     let Change { epoch, disk, .. } = first.change;
     let elsewhere = [cluster.file(1), cluster.file(4)];
     for is_news in [true, false] {
-        let second = replace(&elsewhere, NODE, Some((epoch, disk))).unwrap();
+        let second = replace(&elsewhere, NODE, Some((epoch, disk)), None).unwrap();
         assert_eq!(second.change, first.change);
         assert_eq!(news(&second), [is_news; 2], "a second time changes nothing");
         assert_eq!((second.journal, second.missing), (None, vec![NodeId(2), NodeId(3)]));
     }
     // The node's own file may be among them: its journal is there.
-    let all = replace(&cluster.files(), NODE, Some((epoch, disk))).unwrap();
+    let all = replace(&cluster.files(), NODE, Some((epoch, disk)), None).unwrap();
     assert_eq!((news(&all), all.journal), (vec![false, false, true, false], None));
 }
 
@@ -143,11 +143,11 @@ fn a_file_elsewhere_is_told_what_was_drawn() {
 fn what_was_cut_short_is_gone_on_with() {
     let cluster = Cluster::new();
     cluster.lose();
-    let first = replace(&[cluster.file(2), cluster.file(4)], NODE, None).unwrap();
-    let second = replace(&cluster.files(), NODE, None).unwrap();
+    let first = replace(&[cluster.file(2), cluster.file(4)], NODE, None, None).unwrap();
+    let second = replace(&cluster.files(), NODE, None, None).unwrap();
     assert_eq!(second.change, first.change);
     assert_eq!((news(&second), second.journal), (vec![true, false, true, false], None));
-    let third = replace(&cluster.files(), NODE, None).unwrap();
+    let third = replace(&cluster.files(), NODE, None, None).unwrap();
     assert_eq!((third.change, news(&third)), (first.change, vec![false; 4]));
 }
 
@@ -155,12 +155,12 @@ fn what_was_cut_short_is_gone_on_with() {
 fn a_disk_that_is_lost_again_is_another_one_in_a_higher_epoch() {
     let cluster = Cluster::new();
     cluster.lose();
-    let first = replace(&cluster.files(), NODE, None).unwrap();
+    let first = replace(&cluster.files(), NODE, None, None).unwrap();
     cluster.lose();
     let text = cluster.refused(&[1, 2], 2, Some((1, first.change.disk)));
     assert!(text.starts_with("there is no journal of disk "), "{text}");
     assert!(text.ends_with("run this for node 2's own file without --epoch and --disk)"), "{text}");
-    let second = replace(&cluster.files(), NODE, None).unwrap();
+    let second = replace(&cluster.files(), NODE, None, None).unwrap();
     assert_eq!(second.change.epoch, 2);
     assert_ne!(second.change.disk, first.change.disk);
     // What was drawn first is past.
@@ -192,7 +192,7 @@ fn a_journal_is_never_overwritten() {
     fs::remove_file(snapshot).unwrap();
     // What a new file system holds of its own is not.
     fs::create_dir(snapshots.with_file_name("lost+found")).unwrap();
-    replace(&[cluster.file(2)], NODE, None).unwrap();
+    replace(&[cluster.file(2)], NODE, None, Some(0)).unwrap();
     // A journal that was used is not a fresh one, whatever its marks say.
     let own = cluster.config(2);
     let (path, disk) = (own.data_dir.clone().unwrap(), DiskId(own.own().disk.unwrap()));
@@ -245,6 +245,53 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
 }
 
 #[test]
+fn an_old_copy_of_the_own_file_is_not_believed() {
+    let cluster = Cluster::new();
+    cluster.lose();
+    let text = cluster.refused(&[2], 2, None);
+    assert!(text.starts_with("which epoch the other members run is not known here"), "{text}");
+    let old = fs::read_to_string(cluster.file(3)).unwrap();
+    replace(&cluster.files(), NODE, None, None).unwrap();
+    // The next disk that is lost takes its file along, and an old copy of that is found.
+    fs::write(cluster.file(3), old).unwrap();
+    fs::remove_dir_all(cluster.file(3).with_file_name("data")).unwrap();
+    let error = replace(&[cluster.file(3)], NodeId(3), None, Some(1)).unwrap_err();
+    assert!(error.to_string().ends_with("is of epoch 0, and the others run 1"), "{error}");
+    assert!(error.hint().unwrap().contains("take a running member's file"));
+    let text = cluster.refused(&[3, 4], 3, None);
+    assert!(text.contains("other members, roles, quorums or disks"), "{text}");
+    assert!(!cluster.config(3).data_dir.unwrap().exists());
+}
+
+#[test]
+fn no_file_leaves_an_epoch_out() {
+    let cluster = Cluster::new();
+    let text = cluster.refused(&[1], 3, Some((2, [9; 16])));
+    assert!(
+        text.starts_with("1/synod.toml is of epoch 0 and cannot go to 2 in one step"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_lost_disk_promised_matters_where_elections_share_no_acceptor() {
+    let cluster = Cluster::new();
+    cluster.lose();
+    for node in 1..=4 {
+        cluster.edit(node, "phase1 = 2", "phase1 = 1");
+        cluster.edit(node, "phase2 = 2", "phase2 = 3");
+    }
+    let text = cluster.refused(&[1, 2, 3, 4], 2, None);
+    assert!(
+        text.starts_with("no disk can be replaced where two phase-1 quorums of 1 of 3"),
+        "{text}"
+    );
+    // Nor by hand.
+    let by_hand = Config { epoch: 1, ..cluster.config(1) };
+    assert!(configuration(&by_hand).is_err());
+}
+
+#[test]
 fn too_few_others_are_no_quorum() {
     let cluster = Cluster::new();
     cluster.lose();
@@ -270,7 +317,7 @@ fn a_file_stays_where_and_what_it_is() {
     symlink(cluster.file(1), &link).unwrap();
     fs::set_permissions(cluster.file(1), fs::Permissions::from_mode(0o640)).unwrap();
     cluster.edit(1, "id = 1", "id = 1 # the first");
-    replace(&[cluster.file(2), link.clone()], NODE, None).unwrap();
+    replace(&[cluster.file(2), link.clone()], NODE, None, None).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     let mode = fs::metadata(cluster.file(1)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
@@ -283,7 +330,7 @@ fn a_file_stays_where_and_what_it_is() {
 fn an_acceptor_never_goes_back_to_an_older_configuration() {
     let cluster = Cluster::new();
     cluster.lose();
-    replace(&cluster.files(), NODE, None).unwrap();
+    replace(&cluster.files(), NODE, None, None).unwrap();
     let back = Config { epoch: 0, ..cluster.config(2) };
     let error = rehearse(&back, &Options::default()).unwrap_err();
     let path = back.data_dir.unwrap();
@@ -305,11 +352,11 @@ fn a_file_that_cannot_be_written_leaves_the_rest_to_the_next_run() {
     cluster.lose();
     let in_the_way = cluster.file(1).with_file_name("synod.toml.new");
     fs::create_dir(&in_the_way).unwrap();
-    let error = replace(&cluster.files(), NODE, None).unwrap_err();
+    let error = replace(&cluster.files(), NODE, None, None).unwrap_err();
     assert!(matches!(&error, ReplaceError::Write { path, .. } if *path == cluster.file(1)));
     assert!(error.hint().unwrap().contains("run the same again"));
     fs::remove_dir(in_the_way).unwrap();
-    let replaced = replace(&cluster.files(), NODE, None).unwrap();
+    let replaced = replace(&cluster.files(), NODE, None, None).unwrap();
     assert_eq!((replaced.change.epoch, replaced.journal.as_ref()), (1, None));
     assert_eq!(news(&replaced), [true, false, true, true], "its own file is the first");
 }
@@ -318,7 +365,7 @@ fn a_file_that_cannot_be_written_leaves_the_rest_to_the_next_run() {
 fn one_byte_that_rots_does_not_make_votes_that_are_lost_into_none() {
     let cluster = Cluster::new();
     cluster.lose();
-    replace(&cluster.files(), NODE, None).unwrap();
+    replace(&cluster.files(), NODE, None, None).unwrap();
     let config = cluster.config(2);
     let segment = config.data_dir.clone().unwrap().join("0000000000000001.segment");
     let sound = fs::read(&segment).unwrap();

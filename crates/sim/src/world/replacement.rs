@@ -57,6 +57,7 @@ impl World {
         let is_keeper = self.configuration.keepers().any(|keeper| keeper == id);
         let keeps_apart = self.options.broken == Some(Broken::QuorumsApart);
         has_one
+            && self.configuration.bears_replacement().is_ok()
             && self.configuration.is_quorum(others)
             && (!is_keeper || self.may_lose(id))
             && !keeps_apart

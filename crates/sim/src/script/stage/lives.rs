@@ -141,6 +141,7 @@ impl Stage {
         let Some(storage) = host.storage.as_mut().filter(|_| is_down) else {
             return Err(Trouble::Script("only the disk of an acceptor that is down".into()));
         };
+        configuration.bears_replacement().map_err(|why| Trouble::Script(why.to_string()))?;
         *configuration = replaced(configuration, id);
         let epoch = configuration.epoch();
         *storage = Storage::replacing(configuration.clone(), id, false, rng);

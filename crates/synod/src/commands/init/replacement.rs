@@ -19,12 +19,13 @@ use crate::output::{Output, Report, Value};
 /// journal that says that its votes are lost.
 ///
 /// Run it first where the new disk is, with that node's file, and with the other members' files
-/// that are on the same machine. It prints what to type on the other machines. Then restart every
+/// that are on the same machine, or with the epoch that they run. It prints what to type on the other machines. Then restart every
 /// node: nodes of different epochs do not hear each other. Run again with the same files, it goes
 /// on from where it was stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init replacement --node 2 cluster/*/synod.toml
+  synod init replacement --node 2 --running 0 synod.toml
   synod init replacement --node 2 --epoch 1 --disk 5f0c6a3b9d1e4f728a90b1c2d3e4f506 synod.toml")]
 pub(super) struct InitReplacementArgs {
     /// The acceptor whose disk is lost
@@ -44,6 +45,11 @@ pub(super) struct InitReplacementArgs {
     #[arg(long, value_name = "HEX", requires = "epoch", value_parser = parse_disk)]
     disk: Option<[u8; 16]>,
 
+    /// The epoch that the other members run, as `synod cluster status` shows it: needed where
+    /// none of their files is given
+    #[arg(long, value_name = "N", conflicts_with = "epoch")]
+    running: Option<u64>,
+
     /// Members' configuration files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -51,7 +57,7 @@ pub(super) struct InitReplacementArgs {
 
 pub(super) fn run(args: &InitReplacementArgs, output: &Output) -> Result<Exit, CliError> {
     let drawn = args.epoch.zip(args.disk);
-    let replaced = replace(&args.files, NodeId(args.node), drawn)?;
+    let replaced = replace(&args.files, NodeId(args.node), drawn, args.running)?;
     output.show(report(&replaced))
 }
 
@@ -112,8 +118,12 @@ impl From<ReplaceError> for CliError {
             ReplaceError::Twice { .. }
             | ReplaceError::Unknown(_)
             | ReplaceError::NoAcceptor(_)
-            | ReplaceError::OwnMissing(_) => ("usage", Exit::Usage),
-            ReplaceError::Other { .. } => ("other_epoch", Exit::Failed),
+            | ReplaceError::OwnMissing(_)
+            | ReplaceError::Alone => ("usage", Exit::Usage),
+            ReplaceError::Other { .. }
+            | ReplaceError::Stale { .. }
+            | ReplaceError::Skipped { .. } => ("other_epoch", Exit::Failed),
+            ReplaceError::Unsafe(_) => ("unsafe_quorums", Exit::Failed),
             ReplaceError::NotMade { .. } => ("not_made", Exit::Failed),
             ReplaceError::Running { .. } => ("running", Exit::Failed),
             ReplaceError::TooFew { .. } => ("too_few_acceptors", Exit::Failed),
