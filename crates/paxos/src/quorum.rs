@@ -168,10 +168,14 @@ impl Configuration {
         Configuration { epoch, ..self }
     }
 
-    /// Whether an acceptor's disk may ever be replaced: if any two phase-1 quorums meet. A
-    /// replaced disk has forgotten what it promised, so it may vote below a ballot that it helped
-    /// to elect. If they meet, and the other acceptors are a phase-1 quorum, one of them has promised
-    /// that ballot and is asked before anybody leads in the new epoch, so no ballot below is led.
+    /// Whether an acceptor's disk may ever be replaced: only where any two phase-1 quorums meet.
+    ///
+    /// A replaced disk has forgotten what it promised, so it may vote below a ballot that it helped
+    /// to elect. If they meet, another acceptor has promised that ballot and is asked before
+    /// anybody leads in the new epoch, so nothing below is proposed there.
+    ///
+    /// # Errors
+    /// [`ConfigurationError::Replaced`] if two of them might share nobody.
     pub fn bears_replacement(&self) -> Result<(), ConfigurationError> {
         let (phase1, acceptors) = (self.quorum_size::<Phase1>(), self.acceptors().len());
         let meet = 2 * phase1 > acceptors;

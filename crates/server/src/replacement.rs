@@ -7,9 +7,10 @@
 //!
 //! A disk id is drawn where the journal is made, and a journal is made under it once: two journals
 //! of one id could vote twice at one ballot. So whoever has only other members' files must be told
-//! what was drawn. An epoch is taken once, too, and none is left out: a node's own file may be an old
-//! copy, so it is not believed alone, and every file takes one step at a time. In this order a run that was cut short is known by what it left, and the next
-//! one goes on with it; a journal that no file names yet is in the way and nothing worse.
+//! what was drawn. An epoch is taken once, too, and none is left out: a node's own file may be an
+//! old copy, so it is not believed alone, and every file takes one step at a time. In this order a
+//! run that was cut short is known by what it left, and the next one goes on with it; a journal
+//! that no file names yet is in the way and nothing worse.
 //!
 //! Why this is safe is in `docs/decisions/0009-lost-votes.md`, "Another disk".
 

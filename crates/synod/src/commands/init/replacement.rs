@@ -19,9 +19,9 @@ use crate::output::{Output, Report, Value};
 /// journal that says that its votes are lost.
 ///
 /// Run it first where the new disk is, with that node's file, and with the other members' files
-/// that are on the same machine, or with the epoch that they run. It prints what to type on the other machines. Then restart every
-/// node: nodes of different epochs do not hear each other. Run again with the same files, it goes
-/// on from where it was stopped.
+/// that are on the same machine, or with the epoch that they run. It prints what to type on the
+/// other machines. Then restart every node: nodes of different epochs do not hear each other. Run
+/// again with the same files, it goes on from where it was stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init replacement --node 2 cluster/*/synod.toml
