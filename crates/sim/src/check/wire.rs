@@ -8,6 +8,7 @@
 //! - Accepted only what was sent in an Accept; one value a ballot and slot.
 //! - No Confirmed at a ballot below one that the acceptor has spoken for.
 //! - A ballot belongs to one life of one leader.
+//! - Whoever leads in a later epoch leads at a higher ballot: no vote of an earlier one outranks its.
 //!
 //! A lost disk takes all of it with it. What binds the acceptor on another disk begins anew, and it
 //! is in doubt of every slot until a leader of the epoch of that disk has led.
@@ -77,6 +78,13 @@ impl Wire {
         let said = self.acceptors.entry(from).or_default();
         said.settles(from, durable.suspect(), epoch, &self.led)?;
         if let Message::Heartbeat { ballot, .. } = message {
+            let before = self.led.range(..epoch).map(|(_, led)| *led).max().unwrap_or_default();
+            if *ballot < before {
+                return wrong(format!(
+                    "{from} leads at {ballot} in epoch {}, and {before} led in an earlier one",
+                    epoch.0
+                ));
+            }
             let led = self.led.entry(epoch).or_default();
             *led = (*led).max(*ballot);
         }
