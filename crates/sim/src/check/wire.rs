@@ -8,7 +8,7 @@
 //! - Accepted only what was sent in an Accept; one value a ballot and slot.
 //! - No Confirmed at a ballot below one that the acceptor has spoken for.
 //! - A ballot belongs to one life of one leader.
-//! - Whoever leads in a later epoch leads at a higher ballot: no vote of an earlier one outranks it.
+//! - Whoever leads in a later epoch leads at a higher ballot: no earlier vote outranks its own.
 //!
 //! A lost disk takes all of it with it. What binds the acceptor on another disk begins anew, and it
 //! is in doubt of every slot until a leader of the epoch of that disk has led.
