@@ -226,12 +226,13 @@ impl DataDirError {
             }
             DataDirError::Open { node, why: OpenError::Empty, .. } => format!(
                 "an acceptor that has lost its journal must not vote as if it had not; restore the \
-                 directory, or replace the disk: `synod init replacement --node {node} FILE`"
+                 directory, or replace the disk: \
+                 `synod init replacement --node {node} --running EPOCH FILE`"
             ),
             DataDirError::Open { node, why: OpenError::Foreign { .. }, .. } => format!(
                 "this directory belongs to another node, disk or cluster; check data_dir and disk \
                  in the configuration. A replaced disk begins with an empty directory and \
-                 `synod init replacement --node {node} FILE`"
+                 `synod init replacement --node {node} --running EPOCH FILE`"
             ),
             DataDirError::Content {
                 why: RecoveryError::Foreign { why: WireError::Epoch(epoch), .. },
@@ -244,7 +245,7 @@ impl DataDirError {
             DataDirError::Open { node, .. } | DataDirError::Content { node, .. } => format!(
                 "what this acceptor has promised is no longer certain, so it must not vote; rename \
                  the directory, to keep it for inspection, and replace the disk: \
-                 `synod init replacement --node {node} FILE`"
+                 `synod init replacement --node {node} --running EPOCH FILE`"
             ),
         }
     }

@@ -68,7 +68,10 @@ async fn what_was_cut_comes_back_from_snapshots_of_an_older_epoch() {
     std::fs::remove_dir_all(path).unwrap();
     let refused = local.restart(LOST).expect_err("it has no journal");
     let StartError::DataDir(refused) = refused else { panic!("{refused}") };
-    assert!(refused.hint().contains("`synod init replacement --node 2 FILE`"), "{refused}");
+    assert!(
+        refused.hint().contains("`synod init replacement --node 2 --running EPOCH FILE`"),
+        "{refused}"
+    );
     append(&only(&local, &[NODES[0], NODES[2]]), 10).await;
 
     let files: Vec<PathBuf> =

@@ -95,7 +95,7 @@ async fn a_lost_disk_is_replaced_and_its_votes_count_again() {
     let refused = synod(&["serve", "--config", paths[1]]);
     assert_eq!(refused.status.code(), Some(7));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(words.contains("`synod init replacement --node 2 FILE`"), "{words}");
+    assert!(words.contains("`synod init replacement --node 2 --running EPOCH FILE`"), "{words}");
     append(&cluster, &[0, 2], VALUES..VALUES + 100).await;
 
     // Refused, the command leaves everything as it was.
