@@ -25,8 +25,7 @@ use crate::output::{Output, Report, Value};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init replacement --node 2 cluster/*/synod.toml
-  synod init replacement --node 2 --running 0 synod.toml
-  synod init replacement --node 2 --epoch 1 --disk 5f0c6a3b9d1e4f728a90b1c2d3e4f506 synod.toml")]
+  synod init replacement --node 2 --running 0 synod.toml")]
 pub(super) struct InitReplacementArgs {
     /// The acceptor whose disk is lost
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u32).range(1..))]
