@@ -11,6 +11,7 @@ mod duration;
 mod edit;
 mod error;
 mod file;
+mod grants;
 mod size;
 mod unit;
 
@@ -26,6 +27,7 @@ use paxos::NodeId;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
+pub use grants::{CLIENTS_MAX, Grant, Permission};
 pub use size::{SizeError, format_size, parse_size};
 
 /// The most nodes that one configuration may name.
@@ -56,6 +58,8 @@ pub struct Config {
     pub timing: Timing,
     /// How much of the history it holds.
     pub storage: Storage,
+    /// What clients may ask for. None are named where nobody can be told from anybody else.
+    pub clients: Vec<Grant>,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
     pub nodes: Vec<Node>,
 }
@@ -165,6 +169,7 @@ impl Config {
             String::from("# One file a node. The [[node]] list is the same in all of them.\n\n");
         self.write_identity(&mut text)
             .and_then(|()| self.write_settings(&mut text))
+            .and_then(|()| self.clients.iter().try_for_each(|client| client.write(&mut text)))
             .and_then(|()| self.nodes.iter().try_for_each(|node| node.write(&mut text)))
             .expect("writing to a string cannot fail");
         text
@@ -300,6 +305,18 @@ mod tests {
                 election_timeout: Duration::from_secs(1),
             },
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
+            clients: vec![
+                Grant {
+                    name: "app-1".into(),
+                    permissions: BTreeSet::from([Permission::Append, Permission::Read]),
+                    token_sha256: Some([0xb7; 32]),
+                },
+                Grant {
+                    name: "admin".into(),
+                    permissions: BTreeSet::from([Permission::Operate]),
+                    token_sha256: None,
+                },
+            ],
             nodes: vec![
                 node(1, Role::Leader),
                 node(2, Role::Learner),

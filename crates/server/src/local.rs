@@ -64,6 +64,7 @@ impl Local {
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
                 timing,
                 storage,
+                clients: Vec::new(),
                 nodes: nodes.clone(),
             };
             local.configs.insert(node.id, config.clone());

@@ -25,9 +25,10 @@ use node::History;
 use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
-use tonic::transport::server::TcpIncoming;
 
 use crate::api::Api;
+use crate::api::access::{Access, Guard};
+use crate::api::listener::listen;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
@@ -44,6 +45,15 @@ use crate::writer::{WRITES_MAX, Writer};
 
 /// How long streams and calls of clients may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Calls of one client's connection at once, at most.
+const STREAMS_MAX: u32 = 256;
+
+/// What a request may say before it begins.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// How often a client must prove that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// What is decided when a node starts, beside its configuration.
 #[derive(Clone, Debug, Default)]
@@ -328,12 +338,20 @@ fn serve(
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    // Answers are small and many: none of them may wait for a larger packet to fill.
-    let incoming =
-        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let counters = api.switches.counters.clone();
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, counters.clone());
+    let access = match &api.config.clients[..] {
+        [] => Access::Open,
+        grants => Access::Granted(grants.into()),
+    };
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .layer(Guard { access, counters })
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(ChaosServer::new(api))

@@ -146,6 +146,7 @@ impl Cluster {
                     election_timeout: Duration::from_secs(1),
                 },
                 storage: Storage::default(),
+                clients: Vec::new(),
                 nodes: nodes.clone(),
             };
             std::fs::write(home.join("synod.toml"), config.to_toml())?;

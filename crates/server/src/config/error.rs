@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::NODES_MAX;
+use super::{CLIENTS_MAX, NODES_MAX};
 
 /// A configuration that was refused. Nothing has been opened or changed.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ pub enum Problem {
     /// Not TOML, a missing key, or a value of the wrong type.
     #[error("{0}")]
     Malformed(String),
-    /// A key or a role that does not exist.
+    /// A key, a role or a permission that does not exist.
     #[error("unknown {kind} `{word}`")]
     Unknown {
-        /// "key" or "role".
+        /// "key", "role" or "permission".
         kind: &'static str,
         /// As it is written.
         word: String,
@@ -65,6 +65,21 @@ pub enum Problem {
         /// The earlier node.
         other: u32,
     },
+    /// A client's name is no label of a name.
+    #[error("`{0}` names no client: 1 to 63 lower-case letters, digits and hyphens inside")]
+    ClientName(String),
+    /// Two clients have one name or one token.
+    #[error("client `{0}` has the name or the token of an earlier one")]
+    ClientTwice(String),
+    /// A client may do nothing.
+    #[error("client `{0}` has no permission: some of append, read, operate")]
+    NoPermission(String),
+    /// Not the hash of a token.
+    #[error("`token_sha256` must be 64 hexadecimal digits: the SHA-256 of a token")]
+    TokenHash,
+    /// The list is longer than it may be.
+    #[error("{0} clients are more than the {CLIENTS_MAX} that a file may name")]
+    TooManyClients(usize),
     /// Zero names nobody.
     #[error("a node's id must be 1 or more")]
     IdZero,

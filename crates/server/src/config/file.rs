@@ -14,6 +14,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Located, nearest};
+use super::grants::{GrantShape, grants};
 use super::{
     Config, HEARTBEATS_PER_TIMEOUT_MIN, NODES_MAX, Node, Problem, Quorums, Role, Storage, Timing,
     count_acceptors, format_size, parse_duration, parse_identity, parse_size,
@@ -39,6 +40,8 @@ struct FileShape {
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
     storage: Option<StorageShape>,
+    #[serde(default)]
+    client: Vec<Spanned<GrantShape>>,
     #[serde(default)]
     node: Vec<Spanned<NodeShape>>,
 }
@@ -87,8 +90,9 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
+    let clients = grants(&shape.client)?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
-    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
+    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, clients, nodes })
 }
 
 /// Where in a text that is right the values stand that a replaced disk changes.
@@ -116,6 +120,9 @@ fn syntax(error: &toml::de::Error) -> Located {
     let mut words = error.message().split('`').skip(1).step_by(2);
     let kind = match error.message() {
         message if message.starts_with("unknown field") => Some("key"),
+        message if message.starts_with("unknown variant") && message.contains("`operate`") => {
+            Some("permission")
+        }
         message if message.starts_with("unknown variant") => Some("role"),
         _ => None,
     };

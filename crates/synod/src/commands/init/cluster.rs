@@ -162,6 +162,7 @@ fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
         timing: Timing::default(),
         storage: Storage::default(),
+        clients: Vec::new(),
         nodes: nodes.to_vec(),
     };
     if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
