@@ -25,13 +25,14 @@ struct Running {
 
 impl Running {
     fn start(layout: Layout) -> Running {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a directory");
         let timing = Timing {
             heartbeat: Duration::from_millis(50),
             election_timeout: Duration::from_millis(250),
         };
         let (storage, options) = (Storage::default(), Options::default());
-        let local = Local::start(layout, directory.path(), timing, storage, options).unwrap();
+        let local =
+            Local::start(layout, directory.path(), timing, storage, options).expect("a cluster");
         Running { local, acknowledged: Vec::new(), _directory: directory }
     }
 
