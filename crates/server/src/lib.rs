@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod server;
+pub mod runtime;
 mod recovery;
 pub mod local;
 mod membership;
 pub mod config;
 mod api;
 mod switches;
+mod hosted;
+mod page;
 mod inbox;
 mod driver;
 mod post;
