@@ -24,6 +24,7 @@ mod shelf;
 pub mod data_dir;
 pub mod replacement;
 pub mod file_disk;
+pub mod tls;
 pub mod transport;
 mod counters;
 
