@@ -123,10 +123,11 @@ impl Sockets {
     /// Binds the addresses of a configuration's own node.
     pub fn bind(config: &Config) -> Result<Sockets, StartError> {
         let own = config.own();
+        let (peers, clients) = (config.listens_at(own.peers), config.listens_at(own.clients));
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(own.peers).map_err(failed(own.peers))?,
-            clients: TcpListener::bind(own.clients).map_err(failed(own.clients))?,
+            peers: UdpSocket::bind(peers).map_err(failed(peers))?,
+            clients: TcpListener::bind(clients).map_err(failed(clients))?,
         })
     }
 }
