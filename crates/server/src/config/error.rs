@@ -36,7 +36,7 @@ pub enum Problem {
     /// A key, a role or a permission that does not exist.
     #[error("unknown {kind} `{word}`")]
     Unknown {
-        /// "key", "role" or "permission".
+        /// "key", "role", "permission" or "variable".
         kind: &'static str,
         /// As it is written.
         word: String,
@@ -50,11 +50,25 @@ pub enum Problem {
         key: &'static str,
     },
     /// An address is not `ip:port`.
-    #[error("`{text}` is not an address: write ip:port, such as 127.0.0.1:7101")]
+    #[error("`{text}` is not an address: write ip:port or name:port, such as 127.0.0.1:7101")]
     Address {
         /// As it is written.
         text: String,
     },
+    /// The system knows no address of that name, now.
+    #[error("`{text}` cannot be resolved: {why}")]
+    Unresolved {
+        /// As it is written.
+        text: String,
+        /// What the system says.
+        why: String,
+    },
+    /// An option or a variable speaks of a key that must stand in the file.
+    #[error("`{0}` must stand in the file: it is the same for all nodes")]
+    FileOnly(&'static str),
+    /// `--set` without `=`.
+    #[error("`{0}` is not KEY=VALUE")]
+    NoValue(String),
     /// Two nodes would listen at one address.
     #[error("node {id} has the same `{key}` address as node {other}")]
     AddressTwice {
@@ -178,6 +192,9 @@ impl ConfigError {
             Problem::Unreadable(source) if source.kind() == io::ErrorKind::NotFound => {
                 Some("`synod init cluster --dir DIR` writes one for each node".to_owned())
             }
+            Problem::Unresolved { .. } => {
+                Some("write ip:port, or start again once the name has an address".to_owned())
+            }
             _ => None,
         }
     }
@@ -219,12 +236,14 @@ impl Located {
     }
 
     pub(super) fn in_file(self, path: &Path, text: &str) -> ConfigError {
-        let line = self.span.map(|span| {
-            let before = &text.as_bytes()[..span.start.min(text.len())];
-            before.split(|byte| *byte == b'\n').count()
-        });
+        let line = self.span.map(|span| line_of(text, span.start));
         ConfigError::new(path, line, self.problem)
     }
+}
+
+/// The line of a byte of `text`, counted from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].split(|byte| *byte == b'\n').count()
 }
 
 /// The one of `candidates` that `word` is most likely a misspelling of.
@@ -242,7 +261,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// How many letters must be added, removed or replaced to turn one word into the other.
-fn distance(from: &str, to: &str) -> usize {
+pub(super) fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (line, letter) in from.chars().enumerate() {

@@ -104,6 +104,10 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Grant {
+    pub(super) fn permissions_in_words(&self) -> String {
+        self.permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) fn write(&self, text: &mut String) -> fmt::Result {
         let permissions: Vec<_> = self.permissions.iter().map(|it| format!("\"{it}\"")).collect();
         writeln!(text, "\n[[client]]\nname = \"{}\"", self.name)?;
