@@ -257,7 +257,7 @@ fn serve(
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let counters = api.switches.counters.clone();
-    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, counters.clone());
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, None, counters.clone());
     let access = match &api.config.clients[..] {
         [] => Access::Open,
         grants => Access::Granted(grants.into()),
