@@ -12,6 +12,7 @@ mod edit;
 mod error;
 mod file;
 mod size;
+mod transport;
 mod unit;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use paxos::NodeId;
+
+use crate::tls::Files;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
@@ -54,6 +57,8 @@ pub struct Config {
     pub quorums: Quorums,
     /// The pace of heartbeats and elections.
     pub timing: Timing,
+    /// How messages travel between nodes.
+    pub transport: Transport,
     /// How much of the history it holds.
     pub storage: Storage,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
@@ -70,10 +75,22 @@ pub struct Node {
     /// The identity of its directory. Acceptors have one: an empty or foreign directory never
     /// votes. Nodes that only learn may have one, and keep snapshots there.
     pub disk: Option<[u8; 16]>,
-    /// UDP, between nodes.
+    /// Between nodes: UDP or TCP, as the transport is.
     pub peers: SocketAddr,
     /// TCP, for clients.
     pub clients: SocketAddr,
+}
+
+/// How messages travel between nodes. Nothing is encrypted or authenticated unless the file says
+/// so, and nothing goes without unless the file says that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP streams under mutual TLS, with these certificates.
+    Tls(Files),
+    /// TCP streams, for networks that are trusted.
+    PlaintextTcp,
+    /// Datagrams, for networks that are trusted.
+    PlaintextUdp,
 }
 
 /// What a node does in the cluster. A node may have any mix of roles.
@@ -117,7 +134,7 @@ pub struct Storage {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`. A relative `data_dir` is taken from the file's own
+    /// Reads and checks the file at `path`. Relative paths in it are taken from the file's own
     /// directory, so that a node can be started from anywhere.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         Config::load_text(path).map(|(config, _)| config)
@@ -133,13 +150,19 @@ impl Config {
             return Err(ConfigError::new(path, None, Problem::TooLarge));
         }
         let mut config = Config::parse(&text, path)?;
-        if let (Some(data_dir), Some(directory)) = (&mut config.data_dir, path.parent()) {
-            *data_dir = directory.join(&*data_dir);
+        if let Some(directory) = path.parent() {
+            let certificates = match &mut config.transport {
+                Transport::Tls(Files { ca, certificate, key }) => vec![ca, certificate, key],
+                Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
+            };
+            for path in config.data_dir.iter_mut().chain(certificates) {
+                *path = directory.join(&*path);
+            }
         }
         Ok((config, text))
     }
 
-    /// Checks `text`. `path` appears in errors only; `data_dir` stays as it is written.
+    /// Checks `text`. `path` appears in errors only; paths stay as they are written.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         file::parse(text).map_err(|located| located.in_file(path, text))
     }
@@ -184,6 +207,7 @@ impl Config {
     }
 
     fn write_settings(&self, text: &mut String) -> fmt::Result {
+        self.transport.write(text)?;
         writeln!(text, "\n# Acceptors that a leader needs to lead (phase 1) and to have a value")?;
         writeln!(text, "# chosen (phase 2). Together they must exceed the number of acceptors.")?;
         writeln!(text, "[quorums]")?;
@@ -210,6 +234,36 @@ impl Config {
     }
 }
 
+impl Transport {
+    /// All names, the safe one first.
+    pub const NAMES: [&str; 3] = ["tls", "plaintext-tcp", "plaintext-udp"];
+
+    /// As the file calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transport::Tls(_) => "tls",
+            Transport::PlaintextTcp => "plaintext-tcp",
+            Transport::PlaintextUdp => "plaintext-udp",
+        }
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        writeln!(
+            text,
+            "\n# Between nodes: \"tls\", or without any protection \"plaintext-tcp\" or"
+        )?;
+        writeln!(text, "# \"plaintext-udp\". The same at all nodes.")?;
+        writeln!(text, "[network]\ntransport = \"{}\"", self.name())?;
+        let Transport::Tls(Files { ca, certificate, key }) = self else { return Ok(()) };
+        writeln!(text, "\n# Renewed files are taken while the node runs.\n[tls]")?;
+        for (name, path) in [("ca", ca), ("certificate", certificate), ("key", key)] {
+            let quoted = toml::Value::String(path.display().to_string());
+            writeln!(text, "{name} = {quoted}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Node {
     fn write(&self, text: &mut String) -> fmt::Result {
         let roles: Vec<String> = self.roles.iter().map(|role| format!("\"{role}\"")).collect();
@@ -219,7 +273,7 @@ impl Node {
         if let Some(disk) = &self.disk {
             writeln!(text, "disk = \"{}\"  # of its directory", format_identity(disk))?;
         }
-        writeln!(text, "peers = \"{}\"  # UDP, between nodes", self.peers)?;
+        writeln!(text, "peers = \"{}\"  # between nodes", self.peers)?;
         writeln!(text, "clients = \"{}\"  # TCP, gRPC", self.clients)
     }
 }
@@ -299,6 +353,11 @@ mod tests {
                 heartbeat: Duration::from_micros(1500),
                 election_timeout: Duration::from_secs(1),
             },
+            transport: Transport::Tls(Files {
+                ca: "../c\"a.crt".into(),
+                certificate: "node.crt".into(),
+                key: "/k/node.key".into(),
+            }),
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
             nodes: vec![
                 node(1, Role::Leader),
@@ -314,6 +373,9 @@ mod tests {
         let config = example();
         let text = config.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), config, "{text}");
+        let plain = Config { transport: Transport::PlaintextTcp, ..config.clone() };
+        let text = plain.to_toml();
+        assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), plain);
         let first = Config { epoch: 0, ..config };
         let text = first.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), first);
@@ -321,12 +383,15 @@ mod tests {
     }
 
     #[test]
-    fn the_data_directory_is_found_from_the_file() {
+    fn paths_are_found_from_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("synod.toml");
         std::fs::write(&path, example().to_toml()).unwrap();
         let config = Config::load(&path).unwrap();
         assert_eq!(config.data_dir, Some(directory.path().join("da\"ta")));
+        let Transport::Tls(files) = &config.transport else { panic!("{:?}", config.transport) };
+        assert_eq!(files.certificate, directory.path().join("node.crt"));
+        assert_eq!(files.key, Path::new("/k/node.key"));
         assert_eq!(config.own().id, NodeId(3));
         assert_eq!(config.acceptors(), 2);
     }

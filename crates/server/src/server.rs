@@ -1,7 +1,7 @@
 //! One node in this process: start, stop, kill.
 //!
 //! ```text
-//!   peers --- udp thread --+                        +-- adversary -- udp --- peers
+//!   peers ---- network ----+                        +-- adversary -- network -- peers
 //!                          +-- inbox -- protocol ---+
 //!   clients ----- api -----+     thread             +-- journal thread --+-- adversary ...
 //!                                                            disk
@@ -9,9 +9,8 @@
 //!
 //! Beside them a snapshot thread keeps what the protocol thread froze, and gives away parts of it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -33,13 +32,14 @@ use crate::counters::Counters;
 use crate::data_dir::DataDirError;
 use crate::driver::{Driver, Ended};
 use crate::inbox::{Inbox, Job, Status};
-use crate::membership::{cluster_id, configuration};
+use crate::membership::configuration;
 use crate::post::Post;
 use crate::recovery::{self, Recovered};
 use crate::snapshotter::{Orders, Snapshotter};
 use crate::switches::Switches;
+use crate::tls::TlsError;
 use crate::transport::adversary::{Adversary, Faults};
-use crate::transport::udp::{self, Udp};
+use crate::transport::network::{Network, PeerSocket, open_tls};
 use crate::writer::{WRITES_MAX, Writer};
 
 /// How long streams and calls of clients may take to end after a stop.
@@ -64,7 +64,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Sockets {
     /// Between nodes.
-    pub peers: UdpSocket,
+    pub peers: PeerSocket,
     /// For clients.
     pub clients: TcpListener,
 }
@@ -83,6 +83,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The node's certificates are not in order.
+    #[error("the certificates of this node are not in order: {0}")]
+    Tls(#[from] TlsError),
     /// The acceptor's directory cannot be used. It does not vote.
     #[error("this acceptor does not vote: {0}")]
     DataDir(#[from] DataDirError),
@@ -135,7 +138,7 @@ impl Sockets {
         let own = config.own();
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(own.peers).map_err(failed(own.peers))?,
+            peers: PeerSocket::bind(&config.transport, own.peers).map_err(failed(own.peers))?,
             clients: TcpListener::bind(own.clients).map_err(failed(own.clients))?,
         })
     }
@@ -150,6 +153,7 @@ impl Server {
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
+        let tls = open_tls(&config)?;
         let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } =
             recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
         let snapshot_bytes = shelf.used();
@@ -157,12 +161,8 @@ impl Server {
 
         let counters = Arc::new(Counters::default());
         let (inbox, jobs) = Inbox::new();
-        let addresses: BTreeMap<_, _> =
-            config.nodes.iter().filter(|node| node.id != me).map(|n| (n.id, n.peers)).collect();
-        let udp =
-            Udp::new(me, cluster_id(&config), sockets.peers, addresses, udp::Options::default())?;
-        let udp = Arc::new(udp);
-        let adversary = Arc::new(Adversary::new(udp.clone(), options.faults)?);
+        let network = Arc::new(Network::new(&config, sockets.peers, tls)?);
+        let adversary = Arc::new(Adversary::new(network.clone(), options.faults)?);
         let failed = Arc::new(AtomicBool::new(false));
         let post = || {
             let (outbound, inbox, counters) = (adversary.clone(), inbox.clone(), counters.clone());
@@ -220,7 +220,8 @@ impl Server {
         let name = format!("protocol-{me}");
         let protocol = thread::Builder::new().name(name).spawn(move || driver.run(effects))?;
 
-        let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
+        let switches =
+            Arc::new(Switches { dev: options.dev, failed, adversary, network, counters });
         let (stopping, stopping_seen) = watch::channel(false);
         let api = Api {
             inbox: inbox.clone(),
@@ -230,12 +231,15 @@ impl Server {
             origin,
             stopping: stopping_seen.clone(),
         };
+        if let Some(tls) = switches.network.tls() {
+            tokio::spawn(tls.clone().watch(stopping_seen.clone()));
+        }
         let api = serve(api, sockets.clients, stopping_seen)?;
 
         let heard = switches.adversary.clone();
         let into = inbox.clone();
-        // Last: from here on the listener's thread holds on to everything, until it is stopped.
-        switches.udp.listen(move |from, bytes| {
+        // Last: from here on the listener holds on to everything, until it is stopped.
+        switches.network.listen(move |from, bytes| {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
@@ -263,6 +267,15 @@ impl Server {
     /// What can be changed while it runs.
     pub fn switches(&self) -> &Switches {
         &self.switches
+    }
+
+    /// Looks for new certificates now, as it does by itself every few seconds. Says whether there
+    /// were any; false for a node that has none at all. Reads files: not for asynchronous code.
+    ///
+    /// # Errors
+    /// If they are not in order. Those that were in force stay so.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        self.switches.network.tls().map_or(Ok(false), |tls| tls.reload())
     }
 
     /// What it sees of itself; none once it has ended.
@@ -302,7 +315,7 @@ impl Server {
             let protocol = protocol.join();
             let journal = journal.map(JoinHandle::join);
             let snapshotter = snapshotter.join();
-            switches.udp.stop();
+            switches.network.stop();
             switches.adversary.stop();
             (protocol, journal, snapshotter)
         });

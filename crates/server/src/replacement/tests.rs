@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use paxos::{ClusterId, Slot};
 
 use super::*;
-use crate::config::{Node, Quorums, Storage, Timing, parse_identity};
+use crate::config::{Node, Quorums, Storage, Timing, Transport, parse_identity};
 use crate::{Options, rehearse};
 
 const NODE: NodeId = NodeId(2);
@@ -40,6 +40,7 @@ impl Cluster {
                 data_dir: node.disk.map(|_| "data".into()),
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),
+                transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
                 nodes: nodes.clone(),
             };
