@@ -1,7 +1,7 @@
 //! One node in this process: start, stop, kill.
 //!
 //! ```text
-//!   peers --- udp thread --+                        +-- adversary -- udp --- peers
+//!   peers ---- network ----+                        +-- adversary -- network -- peers
 //!                          +-- inbox -- protocol ---+
 //!   clients ----- api -----+     thread             +-- journal thread --+-- adversary ...
 //!                                                            disk
@@ -9,9 +9,8 @@
 //!
 //! Beside them a snapshot thread keeps what the protocol thread froze, and gives away parts of it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -27,16 +26,17 @@ use tokio::sync::watch;
 use crate::api::Api;
 use crate::api::access::{Access, Guard};
 use crate::api::listener::listen;
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
 use crate::inbox::{Inbox, Job, Status};
-use crate::membership::{cluster_id, configuration};
+use crate::membership::configuration;
 use crate::recovery;
 use crate::runtime::{Parts, Runtime};
 use crate::switches::Switches;
+use crate::tls::TlsError;
 use crate::transport::adversary::{Adversary, Faults};
-use crate::transport::udp::{self, Udp};
+use crate::transport::network::{Network, PeerSocket, open_tls};
 
 /// How long streams and calls of clients may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Sockets {
     /// Between nodes.
-    pub peers: UdpSocket,
+    pub peers: PeerSocket,
     /// For clients.
     pub clients: TcpListener,
 }
@@ -88,6 +88,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The node's certificates are not in order.
+    #[error("the certificates of this node are not in order: {0}")]
+    Tls(#[from] TlsError),
     /// The acceptor's directory cannot be used. It does not vote.
     #[error("this acceptor does not vote: {0}")]
     DataDir(#[from] DataDirError),
@@ -136,7 +139,7 @@ impl Sockets {
         let (peers, clients) = (config.listens_at(own.peers), config.listens_at(own.clients));
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(peers).map_err(failed(peers))?,
+            peers: PeerSocket::bind(&config.transport, peers).map_err(failed(peers))?,
             clients: TcpListener::bind(clients).map_err(failed(clients))?,
         })
     }
@@ -151,18 +154,15 @@ impl Server {
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
+        let tls = open_tls(&config)?;
         let recovered = recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
         let snapshot = recovered.snapshot;
         let ready = origin.elapsed();
 
         let counters = Arc::new(Counters::default());
         let (inbox, jobs) = Inbox::new();
-        let addresses: BTreeMap<_, _> =
-            config.nodes.iter().filter(|node| node.id != me).map(|n| (n.id, n.peers)).collect();
-        let udp =
-            Udp::new(me, cluster_id(&config), sockets.peers, addresses, udp::Options::default())?;
-        let udp = Arc::new(udp);
-        let adversary = Arc::new(Adversary::new(udp.clone(), options.faults)?);
+        let network = Arc::new(Network::new(&config, sockets.peers, tls)?);
+        let adversary = Arc::new(Adversary::new(network.clone(), options.faults)?);
         let failed = Arc::new(AtomicBool::new(false));
         let runtime = Runtime::start(Parts {
             member: (me, configuration),
@@ -175,7 +175,8 @@ impl Server {
             origin,
         })?;
 
-        let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
+        let switches =
+            Arc::new(Switches { dev: options.dev, failed, adversary, network, counters });
         let (stopping, stopping_seen) = watch::channel(false);
         let api = Api {
             inbox: inbox.clone(),
@@ -185,12 +186,15 @@ impl Server {
             origin,
             stopping: stopping_seen.clone(),
         };
+        if let Some(tls) = switches.network.tls() {
+            tokio::spawn(tls.clone().watch(stopping_seen.clone()));
+        }
         let api = serve(api, sockets.clients, stopping_seen)?;
 
         let heard = switches.adversary.clone();
         let into = inbox;
-        // Last: from here on the listener's thread holds on to everything, until it is stopped.
-        switches.udp.listen(move |from, bytes| {
+        // Last: from here on the listener holds on to everything, until it is stopped.
+        switches.network.listen(move |from, bytes| {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
@@ -207,6 +211,15 @@ impl Server {
     /// What can be changed while it runs.
     pub fn switches(&self) -> &Switches {
         &self.switches
+    }
+
+    /// Looks for new certificates now, as it does by itself every few seconds. Says whether there
+    /// were any; false for a node that has none at all. Reads files: not for asynchronous code.
+    ///
+    /// # Errors
+    /// If they are not in order. Those that were in force stay so.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        self.switches.network.tls().map_or(Ok(false), |tls| tls.reload())
     }
 
     /// What it sees of itself; none once it has ended.
@@ -238,7 +251,7 @@ impl Server {
         let Server { runtime, switches, api, .. } = self;
         let joined = tokio::task::spawn_blocking(move || {
             let end = runtime.join();
-            switches.udp.stop();
+            switches.network.stop();
             switches.adversary.stop();
             end
         });
@@ -257,10 +270,11 @@ fn serve(
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let counters = api.switches.counters.clone();
-    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, None, counters.clone());
-    let access = match &api.config.clients[..] {
-        [] => Access::Open,
-        grants => Access::Granted(grants.into()),
+    let tls = api.switches.network.tls().cloned();
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, tls, counters.clone());
+    let access = match &api.config.transport {
+        Transport::Tls(_) => Access::Granted(api.config.clients[..].into()),
+        Transport::PlaintextTcp | Transport::PlaintextUdp => Access::Open,
     };
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(4 << 20)

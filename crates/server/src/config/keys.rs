@@ -4,7 +4,10 @@
 //! reader in `file.rs` accepts, so that no key can be added there alone. No key holds a secret: what
 //! needs one names a file.
 
-use super::{Config, Grant, Node, format_duration, format_identity, format_size};
+use std::path::PathBuf;
+
+use super::{Config, Grant, Node, Transport, format_duration, format_identity, format_size};
+use crate::tls::Files;
 
 /// One key.
 #[derive(Debug)]
@@ -103,6 +106,47 @@ pub static KEYS: &[Key] = &[
         range: "auto, text, json",
         reloads: false,
         values: |config| one(config.log.format.as_deref().unwrap_or("auto")),
+    },
+    Key {
+        name: "network.transport",
+        variable: None,
+        meaning: "How nodes talk to each other, and clients to nodes: protected, or in plain text \
+                  over streams or datagrams. The same at all nodes.",
+        unit: "word",
+        default: "required",
+        range: "tls, plaintext-tcp, plaintext-udp",
+        reloads: false,
+        values: |config| one(config.transport.name()),
+    },
+    Key {
+        name: "tls.ca",
+        variable: Some("SYNOD_TLS_CA"),
+        meaning: "Certificates of the authorities whose word is taken, PEM.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.ca),
+    },
+    Key {
+        name: "tls.certificate",
+        variable: Some("SYNOD_TLS_CERTIFICATE"),
+        meaning: "The node's own certificate, PEM.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.certificate),
+    },
+    Key {
+        name: "tls.key",
+        variable: Some("SYNOD_TLS_KEY"),
+        meaning: "The private key of the node's certificate, PEM. Only its owner may read it.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.key),
     },
     Key {
         name: "quorums.phase1",
@@ -263,6 +307,13 @@ fn maybe(value: Option<impl ToString>) -> Vec<(Option<usize>, String)> {
     value.map_or_else(Vec::new, one)
 }
 
+fn tls(config: &Config, file: fn(&Files) -> &PathBuf) -> Vec<(Option<usize>, String)> {
+    match &config.transport {
+        Transport::Tls(files) => one(file(files).display()),
+        Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
+    }
+}
+
 fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Vec<(Option<usize>, String)> {
     let nodes = config.nodes.iter();
     nodes.filter_map(|node| Some((Some(node.id.0 as usize), value(node)?))).collect()
@@ -325,7 +376,8 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_reader() {
-        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n\
+                    network.transport = \"plaintext-udp\"\n[[node]]\nid = 1\n\
                     roles = [\"leader\", \"acceptor\"]\ndisk = \"10\"\n\
                     peers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
         let text = text.replace("\"10\"", &format!("\"{}\"", "10".repeat(16)));

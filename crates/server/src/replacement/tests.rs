@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use paxos::{ClusterId, Slot};
 
 use super::*;
-use crate::config::{Log, Node, Quorums, Storage, Timing, parse_identity};
+use crate::config::{Log, Node, Quorums, Storage, Timing, Transport, parse_identity};
 use crate::{Options, rehearse};
 
 const NODE: NodeId = NodeId(2);
@@ -42,6 +42,7 @@ impl Cluster {
                 log: Log::default(),
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),
+                transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
                 clients: Vec::new(),
                 nodes: nodes.clone(),
