@@ -56,7 +56,9 @@ fn honest(seal: Seal, mut cursor: Cursor<'_>) {
         messages.push(vec![cursor.byte(); length]);
     }
     let mut stream = Vec::new();
-    messages.iter().for_each(|message| seal.put(message, &mut stream));
+    for message in &messages {
+        seal.put(message, &mut stream);
+    }
     let framed: usize = messages.iter().map(|message| seal.framed_bytes(message)).sum();
     assert_eq!(stream.len(), framed);
     let mut frames = Frames::new(seal);

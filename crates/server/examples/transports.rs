@@ -49,6 +49,9 @@ const VALUE_BYTES: usize = 256;
 const CLIENTS: usize = 2_000;
 const CLUSTER_NODES: u32 = 3;
 
+/// A line of the table: its name, and which figure it shows.
+type Row = (&'static str, fn(&Figures) -> f64);
+
 /// What is measured of a transport, in the order of the table.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
@@ -79,7 +82,6 @@ async fn main() -> Outcome<()> {
     println!("the disk's own sync of a sector: {:.0} us (p50), {:.0} us (p99)", at(50), at(99));
     println!("| | {} | TLS / TCP |", WAYS.map(|way| format!("{way:?}")).join(" | "));
     println!("|---|{}---|", "---|".repeat(WAYS.len()));
-    type Row = (&'static str, fn(&Figures) -> f64);
     let rows: [Row; 5] = [
         ("round trip of 256 B, us (p50)", |it| it.round_trip_us),
         ("round trip of 256 B, us (p99)", |it| it.round_trip_p99_us),

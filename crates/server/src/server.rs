@@ -186,9 +186,7 @@ impl Server {
             origin,
             stopping: stopping_seen.clone(),
         };
-        if let Some(tls) = switches.network.tls() {
-            tokio::spawn(tls.clone().watch(stopping_seen.clone()));
-        }
+        switches.network.renew(stopping_seen.clone());
         let api = serve(api, sockets.clients, stopping_seen)?;
 
         let heard = switches.adversary.clone();

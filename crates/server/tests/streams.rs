@@ -17,7 +17,7 @@ use server::tls::{Authority, Tls, node_name};
 use server::transport::frame::{Hello, PULSE, Seal};
 use server::transport::secure::Security;
 use server::transport::stream::{
-    HANDSHAKE_MAX, IDLE_MAX, PULSE_INTERVAL, QUEUE_MESSAGES_MAX, SILENCE_MAX, STRANGERS_MAX,
+    HANDSHAKE_MAX, IDLE_MAX, PULSE_INTERVAL, QUEUE_MESSAGES_MAX, SILENCE_MAX,
     STRANGERS_OF_ONE_SOURCE_MAX, Stream,
 };
 use server::transport::{MESSAGE_BYTES_MAX, Outbound};
@@ -307,16 +307,16 @@ fn client_config(files: &server::tls::Files, shows_certificate: bool) -> Arc<Cli
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&files.ca).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(&files.ca).expect("in order")).expect("in order");
     let builder =
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
+            .expect("in order")
             .with_root_certificates(roots);
     Arc::new(if shows_certificate {
-        let chain = vec![CertificateDer::from_pem_file(&files.certificate).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
-        builder.with_client_auth_cert(chain, key).unwrap()
+        let chain = vec![CertificateDer::from_pem_file(&files.certificate).expect("in order")];
+        let key = PrivateKeyDer::from_pem_file(&files.key).expect("in order");
+        builder.with_client_auth_cert(chain, key).expect("in order")
     } else {
         builder.with_no_client_auth()
     })
@@ -459,7 +459,6 @@ async fn a_flood_keeps_no_peer_out() {
         for flood in floods {
             flood.await.unwrap();
         }
-        assert!(STRANGERS_OF_ONE_SOURCE_MAX < STRANGERS_MAX);
         stop(a).await;
         stop(b).await;
     }

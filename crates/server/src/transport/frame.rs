@@ -291,7 +291,9 @@ mod tests {
             sizes.iter().zip(1u8..).map(|(size, fill)| vec![fill; *size]).collect();
         for seal in [Seal::Checksum, Seal::Records] {
             let mut stream = Vec::new();
-            messages.iter().for_each(|message| seal.put(message, &mut stream));
+            for message in &messages {
+                seal.put(message, &mut stream);
+            }
             let framed: usize = messages.iter().map(|it| seal.framed_bytes(it)).sum();
             assert_eq!(stream.len(), framed);
             for piece in [997, 70_000, stream.len()] {

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use paxos::NodeId;
+use tokio::sync::watch;
 
 use super::secure::Security;
 use super::stream::Stream;
@@ -95,6 +96,13 @@ impl Network {
         match self {
             Network::Udp(udp) => udp.listen(deliver),
             Network::Stream(stream) => stream.listen(deliver),
+        }
+    }
+
+    /// Renews the node's certificates as their files change, if it has any, until `stopping`.
+    pub fn renew(&self, stopping: watch::Receiver<bool>) {
+        if let Some(tls) = self.tls() {
+            tokio::spawn(tls.clone().watch(stopping));
         }
     }
 

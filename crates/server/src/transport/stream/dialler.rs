@@ -63,9 +63,8 @@ async fn dial_for_ever(shared: &Shared, to: NodeId, peer: &Peer) {
 
 /// Dials, proves who this node is, makes sure of the peer, and waits until it takes the stream.
 async fn dial(shared: &Shared, to: NodeId, peer: &Peer) -> Result<(Wire, Proof), Cause> {
-    let tcp = match timeout(CONNECT_MAX, TcpStream::connect(peer.address)).await {
-        Ok(Ok(tcp)) => tcp,
-        Ok(Err(_)) | Err(_) => return Err(Cause::Unreachable),
+    let Ok(Ok(tcp)) = timeout(CONNECT_MAX, TcpStream::connect(peer.address)).await else {
+        return Err(Cause::Unreachable);
     };
     // Messages are small and many: none of them may wait for a larger packet to fill.
     tcp.set_nodelay(true).map_err(|_| Cause::Broken)?;
