@@ -55,7 +55,7 @@ struct Attacks {
 async fn main() -> Result<(), Box<dyn Error>> {
     let rate: u32 = std::env::args().nth(1).map_or(Ok(100), |rate| rate.parse())?;
     let directory = tempfile::tempdir()?;
-    let cluster = Cluster::start(&binary()?, directory.path(), THREE);
+    let mut cluster = Cluster::start(&binary()?, directory.path(), THREE);
     cluster.primary().await;
     let client = cluster.client(&[0, 1, 2]);
     let config = Config::load(&cluster.file("n1"))?;
@@ -67,14 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{:>5} {:>14} {:>14}", "round", "quiet /s", "attacked /s");
     for round in 1..=ROUNDS {
         quiet.push(appends_a_second(&client).await);
-        let mut attackers = JoinSet::new();
-        for port in &ports {
-            attackers.spawn(flood(*port, rate, attacks.clone()));
-            attackers.spawn(garble(*port, rate, attacks.clone()));
-            for _ in 0..SLOW {
-                attackers.spawn(drip(*port));
-            }
-        }
+        let mut attackers = attackers(&ports, rate, &attacks);
         attacked.push(appends_a_second(&client).await);
         attackers.shutdown().await;
         println!("{round:>5} {:>14.0} {:>14.0}", quiet[round - 1], attacked[round - 1]);
@@ -83,7 +76,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let datagrams = attacks.datagrams.load(Ordering::Relaxed);
     println!("{connections} connections and {datagrams} datagrams at {} ports", ports.len());
     println!("kept: {:.1} % (medians)", 100.0 * median(attacked) / median(quiet));
+    let primary = cluster.primary().await;
+    let mut attackers = attackers(&ports, rate, &attacks);
+    let killed = Instant::now();
+    cluster.kill(NODES[primary]);
+    client.append(VALUE.to_vec()).await?;
+    println!("the leader killed meanwhile: the next append after {:?}", killed.elapsed());
+    attackers.shutdown().await;
     Ok(())
+}
+
+fn attackers(ports: &[SocketAddr], rate: u32, attacks: &Arc<Attacks>) -> JoinSet<()> {
+    let mut attackers = JoinSet::new();
+    for port in ports {
+        attackers.spawn(flood(*port, rate, attacks.clone()));
+        attackers.spawn(garble(*port, rate, attacks.clone()));
+        for _ in 0..SLOW {
+            attackers.spawn(drip(*port));
+        }
+    }
+    attackers
 }
 
 fn binary() -> Result<PathBuf, Box<dyn Error>> {

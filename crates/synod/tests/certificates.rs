@@ -65,8 +65,8 @@ fn a_cluster_is_made_with_certificates_that_count() {
     let root = tempfile::tempdir().unwrap();
     let (dir, files) = made(root.path());
     for file in &files {
-        let left = Duration::from_secs(open(file).unwrap().material().expires())
-            - std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let end = Duration::from_secs(open(file).unwrap().material().expires());
+        let left = end.saturating_sub(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap());
         assert_eq!(left.as_secs() / 86_400, 29, "--days");
     }
     let secret = ["authority/ca.key", "admin/client.key", "n1/node.key", "n2/node.key"];
@@ -190,7 +190,8 @@ fn a_client_and_a_plaintext_cluster_get_certificates_too() {
 #[tokio::test]
 async fn running_nodes_take_what_was_issued() {
     let root = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(binary(), root.path(), THREE);
+    let mut cluster = Cluster::start(binary(), root.path(), THREE);
+    let primary = cluster.primary().await;
     let client = cluster.client(&[0, 1, 2]);
     client.append("before").await.expect("appended");
     let authority = root.path().join("cluster/authority");
@@ -210,4 +211,10 @@ async fn running_nodes_take_what_was_issued() {
         }
         client.append("while").await.expect("appended");
     }
+    // And a node that is started with it, of those that took theirs while they ran.
+    cluster.kill(THREE.leaders[primary]);
+    client.append("without one").await.expect("appended");
+    cluster.serve(THREE.leaders[primary]);
+    cluster.kill(THREE.leaders[(primary + 1) % 3]);
+    client.append("with it again").await.expect("appended");
 }

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use super::{Config, Grant, Node, Transport, format_duration, format_identity, format_size};
 use crate::tls::Files;
 
+/// The checked values of a key, each with its place in a list.
+type Values = Vec<(Option<usize>, String)>;
+
 /// One key.
 #[derive(Debug)]
 pub struct Key {
@@ -29,7 +32,7 @@ pub struct Key {
     pub reloads: bool,
     /// The checked value: one, or one a node, each with its place in the list. Empty where it is
     /// not set and has no default.
-    pub(super) values: fn(&Config) -> Vec<(Option<usize>, String)>,
+    pub(super) values: fn(&Config) -> Values,
 }
 
 /// Every key, in the order of the file.
@@ -299,27 +302,28 @@ pub fn find_key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-fn one(value: impl ToString) -> Vec<(Option<usize>, String)> {
+#[expect(clippy::needless_pass_by_value, reason = "most values are made to be shown")]
+fn one(value: impl ToString) -> Values {
     vec![(None, value.to_string())]
 }
 
-fn maybe(value: Option<impl ToString>) -> Vec<(Option<usize>, String)> {
+fn maybe(value: Option<impl ToString>) -> Values {
     value.map_or_else(Vec::new, one)
 }
 
-fn tls(config: &Config, file: fn(&Files) -> &PathBuf) -> Vec<(Option<usize>, String)> {
+fn tls(config: &Config, file: fn(&Files) -> &PathBuf) -> Values {
     match &config.transport {
         Transport::Tls(files) => one(file(files).display()),
         Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
     }
 }
 
-fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Vec<(Option<usize>, String)> {
+fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Values {
     let nodes = config.nodes.iter();
     nodes.filter_map(|node| Some((Some(node.id.0 as usize), value(node)?))).collect()
 }
 
-fn granted(config: &Config, value: fn(&Grant) -> Option<String>) -> Vec<(Option<usize>, String)> {
+fn granted(config: &Config, value: fn(&Grant) -> Option<String>) -> Values {
     let clients = config.clients.iter().enumerate();
     clients.filter_map(|(place, grant)| Some((Some(place + 1), value(grant)?))).collect()
 }
