@@ -116,7 +116,7 @@ fn sessions() -> Vec<u8> {
 }
 
 /// One of each kind.
-fn messages() -> [Message; 21] {
+fn messages() -> [Message; 24] {
     let (ballot, slot) = (ballot(), Slot(10));
     let page = |next| {
         let votes = vec![run(3), run(9)];
@@ -148,6 +148,9 @@ fn messages() -> [Message; 21] {
         Message::Kept { below: slot },
         Message::FetchPart { snapshot: Some(snapshot), offset: 5 },
         Message::Part { snapshot, offset: 5, bytes: [1, 2].into() },
+        Message::Offer { ballot, number: 2 },
+        Message::Willing { ballot, number: 2, chosen: slot },
+        Message::HandOver { ballot, number: 2 },
     ]
 }
 
