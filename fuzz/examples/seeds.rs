@@ -196,6 +196,7 @@ fn config() -> Config {
         id: NodeId(2),
         data_dir: Some(PathBuf::from("data")),
         listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
         log: Log::default(),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),

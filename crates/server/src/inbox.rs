@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use node::{History, Request, SnapshotError, StateMachine, Thawed};
-use paxos::{NodeId, Restored, Slot, SnapshotId};
+use paxos::{Ballot, HandOverRefusal, NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::hosted::Read;
@@ -50,6 +50,18 @@ pub enum Job<M: StateMachine = History> {
     NotKept,
     /// Whether the journal has room for votes.
     Room(bool),
+    /// Another node is to lead.
+    HandOver {
+        /// Who; none: whoever could.
+        to: Option<NodeId>,
+        /// Where the answer goes: the ballot that leads now, or why this node goes on.
+        answer: oneshot::Sender<Result<Ballot, HandOverRefusal>>,
+    },
+    /// Take no new requests, and stop once what came before is answered, or then.
+    Leave {
+        /// When nobody is waited for any longer.
+        until: Instant,
+    },
     /// Stop, after everything that came before.
     Stop,
 }
@@ -134,7 +146,8 @@ impl<M: StateMachine> Job<M> {
             Job::Append(request, _) => request.command().len(),
             Job::Thawed(..) | Job::Kept { .. } => 0,
             Job::Read(_) | Job::Status(_) => 0,
-            Job::NotKept | Job::Room(_) | Job::Stop => 0,
+            Job::NotKept | Job::Room(_) => 0,
+            Job::HandOver { .. } | Job::Leave { .. } | Job::Stop => 0,
         }
     }
 }
