@@ -99,7 +99,7 @@ pub struct Status {
     /// What it does at the moment.
     pub part: paxos::Part,
     /// The ballot that it leads, prepares or follows.
-    pub ballot: Option<paxos::Ballot>,
+    pub ballot: Option<Ballot>,
     /// Who leads, as far as it knows.
     pub leader: Option<NodeId>,
     /// One past the last slot of its chosen prefix.
@@ -111,7 +111,7 @@ pub struct Status {
     /// Slots proposed here and not yet chosen.
     pub in_flight: u64,
     /// What its acceptor has promised.
-    pub promised: Option<paxos::Ballot>,
+    pub promised: Option<Ballot>,
     /// Acceptors that have confirmed this leader lately.
     pub acceptors_reachable: usize,
     /// Whether its acceptor has lost votes and does not have them again yet.

@@ -529,7 +529,9 @@ clients = "127.0.0.1:7201"
     #[test]
     fn a_node_takes_a_while_to_stop_and_no_more() {
         let with = |line: &str| {
-            parse(&format!("{line}\n{GOOD}")).map(|config| config.shutdown_timeout.as_millis())
+            parse(&format!("{line}\n{GOOD}"))
+                .map(|config| config.shutdown_timeout.as_millis())
+                .map_err(|located| located.problem.to_string())
         };
         assert_eq!(with(""), Ok(10_000));
         assert_eq!(with("shutdown_timeout = \"90s\""), Ok(90_000));
