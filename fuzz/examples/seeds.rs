@@ -117,7 +117,7 @@ fn sessions() -> Vec<u8> {
 }
 
 /// One of each kind.
-fn messages() -> [Message; 21] {
+fn messages() -> [Message; 24] {
     let (ballot, slot) = (ballot(), Slot(10));
     let page = |next| {
         let votes = vec![run(3), run(9)];
@@ -149,6 +149,9 @@ fn messages() -> [Message; 21] {
         Message::Kept { below: slot },
         Message::FetchPart { snapshot: Some(snapshot), offset: 5 },
         Message::Part { snapshot, offset: 5, bytes: [1, 2].into() },
+        Message::Offer { ballot, number: 2 },
+        Message::Willing { ballot, number: 2, chosen: slot },
+        Message::HandOver { ballot, number: 2 },
     ]
 }
 
@@ -194,6 +197,7 @@ fn config() -> Config {
         id: NodeId(2),
         data_dir: Some(PathBuf::from("data")),
         listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
         log: Log::default(),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),

@@ -22,7 +22,7 @@ use crate::connection::{ANSWER_BYTES_MAX, Connection, root_cause};
 use crate::endpoints::Endpoints;
 use crate::proto::append_response::Outcome;
 use crate::proto::log_client::LogClient;
-use crate::proto::{AppendRequest, AppendResponse};
+use crate::proto::{AppendRequest, AppendResponse, Leader};
 use crate::session::Session;
 use crate::window::{Call, Window};
 
@@ -310,14 +310,13 @@ impl Appender {
             }
             Some(Outcome::NotLeading(not_leading)) => {
                 self.on_declined(sequence);
-                let leader = not_leading.leader.map(|leader| leader.address);
-                let leader = leader.filter(|address| !address.is_empty());
+                let leader = address(not_leading.leader);
                 let reason = format!("{} does not lead", self.endpoints.current());
                 Some(Ending::Lost { reason, leader })
             }
             // The doubt is recorded when the stream is given up.
             Some(Outcome::Unknown(unknown)) => {
-                Some(Ending::Lost { reason: unknown.reason, leader: None })
+                Some(Ending::Lost { reason: unknown.reason, leader: address(unknown.leader) })
             }
             None => {
                 let reason = "an answer of a kind that this client does not know".into();
@@ -373,6 +372,11 @@ fn not_opened(status: &Status) -> Ending {
         }
         _ => lost(status),
     }
+}
+
+/// Where the leader serves clients, if that was said.
+fn address(leader: Option<Leader>) -> Option<String> {
+    leader.map(|leader| leader.address).filter(|address| !address.is_empty())
 }
 
 fn lost(status: &Status) -> Ending {

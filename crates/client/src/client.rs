@@ -24,7 +24,8 @@ use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
-    StatusRequest, StatusResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest,
+    TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
 use crate::session::Session;
@@ -235,6 +236,18 @@ impl Client {
     /// What the node at `endpoint` sees.
     pub async fn status(&self, endpoint: &str) -> Result<StatusResponse, CallError> {
         let ask = async |channel| ClusterClient::new(channel).status(StatusRequest {}).await;
+        self.call(endpoint, ask).await
+    }
+
+    /// Has another node lead in the place of the one at `endpoint`, which must lead: node `to`, or
+    /// whichever could. Returns once it does.
+    pub async fn transfer_leader(
+        &self,
+        endpoint: &str,
+        to: Option<u32>,
+    ) -> Result<TransferLeaderResponse, CallError> {
+        let request = TransferLeaderRequest { to: to.unwrap_or_default() };
+        let ask = async |channel| ClusterClient::new(channel).transfer_leader(request).await;
         self.call(endpoint, ask).await
     }
 

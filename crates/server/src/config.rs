@@ -46,6 +46,9 @@ pub const NODES_MAX: usize = 64;
 /// The largest file that is read: a full list of nodes needs a twentieth of it.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// How long a node may take to stop, unless it is told otherwise.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// An election timeout must leave room for so many heartbeats, so that one lost datagram does not
 /// start a campaign.
 pub const HEARTBEATS_PER_TIMEOUT_MIN: u32 = 3;
@@ -65,6 +68,8 @@ pub struct Config {
     /// Where it listens, if not at the addresses by which others know it: behind a translation of
     /// addresses, or in a container. The ports are the same.
     pub listen: Option<IpAddr>,
+    /// How long it may take to stop: to hand over leadership and to answer what is under way.
+    pub shutdown_timeout: Duration,
     /// What is logged, as far as the file says.
     pub log: Log,
     /// How many acceptors make a quorum of each phase.
@@ -393,6 +398,7 @@ mod tests {
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             listen: None,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
             log: Log::default(),
             quorums: Quorums { phase1: 2, phase2: 1 },
             timing: Timing {

@@ -12,8 +12,10 @@ use crossbeam_channel::{RecvTimeoutError, Sender};
 use node::{Append, Effects, Input, Node, ReadReply, StateMachine, Ticket};
 use paxos::acceptor::Acceptor;
 use paxos::wire::{WireError, decode_message};
-use paxos::{Configuration, Digest, Event, NodeId, Slot, Write};
-use tokio::sync::watch;
+use paxos::{
+    Ballot, Configuration, Digest, Event, HandOverId, HandOverRefusal, NodeId, Slot, Write,
+};
+use tokio::sync::{oneshot, watch};
 
 use crate::counters::Counters;
 use crate::hosted::{Hosted, Read, State, Unreadable};
@@ -118,7 +120,7 @@ impl<M: Hosted> Driver<M> {
             if let Some(ended) = self.act(&mut effects, &mut waiting) {
                 return ended;
             }
-            if stop {
+            if stop || waiting.may_leave() {
                 return Ended::Stopped;
             }
         }
@@ -149,11 +151,17 @@ impl<M: Hosted> Driver<M> {
             };
             match job {
                 Job::Message { from, bytes } => self.message(from, &bytes, effects),
+                Job::Append(_, to) if waiting.leaves.is_some() => {
+                    let leader = self.node.replica().leader(self.now());
+                    let leader = leader.filter(|leader| *leader != self.me);
+                    say(to, node::Reply::NotLeading { leader });
+                }
                 Job::Append(request, to) => {
                     let ticket = waiting.register(to);
                     appends.push(Append { ticket, request });
                 }
                 Job::Read(read) if read.question.is_closed() => {} // The reader has gone.
+                Job::Read(_) if waiting.leaves.is_some() => {} // It is told that the node stops.
                 Job::Read(read) => match read.consistency {
                     None => waiting.pages.push(read),
                     Some(consistency) => {
@@ -183,6 +191,13 @@ impl<M: Hosted> Driver<M> {
                     let now = self.now();
                     self.node.step(now, Input::Room(has_room), effects);
                 }
+                Job::HandOver { to, answer } => {
+                    let id = HandOverId(waiting.ticket().0);
+                    waiting.wishes.insert(id, answer);
+                    let now = self.now();
+                    self.node.step(now, Input::HandOver { id, to }, effects);
+                }
+                Job::Leave { until } => waiting.leaves = Some(until),
                 Job::Stop => stop = true,
             }
         }
@@ -281,6 +296,13 @@ impl<M: Hosted> Driver<M> {
         self.post.send(effects.replica.send.drain(..));
         for (ticket, reply) in effects.replies.drain(..) {
             waiting.answer(ticket, reply);
+        }
+        for (id, outcome) in effects.replica.handed_over.drain(..) {
+            if let Some(answer) = waiting.wishes.remove(&id) {
+                // If the operator is gone, leadership has passed all the same.
+                let gone = answer.send(outcome);
+                drop(gone);
+            }
         }
         self.answer_reads(effects, waiting);
         self.order(effects);
@@ -384,12 +406,25 @@ struct Waiting<M: StateMachine> {
     reads: HashMap<Ticket, Read<M>>,
     /// Those that are answered at the end of the turn.
     pages: Vec<Read<M>>,
+    /// Operators who want another leader: one whose wish is under way, the others are told so at
+    /// the end of the turn.
+    wishes: HashMap<HandOverId, oneshot::Sender<Result<Ballot, HandOverRefusal>>>,
+    /// Set once the node takes no new requests: when it waits no longer.
+    leaves: Option<Instant>,
 }
 
 impl<M: StateMachine> Waiting<M> {
     fn new() -> Waiting<M> {
         let (by_ticket, reads) = (HashMap::new(), HashMap::new());
-        Waiting { next: 0, by_ticket, reads, pages: Vec::new() }
+        let (pages, wishes) = (Vec::new(), HashMap::new());
+        Waiting { next: 0, by_ticket, reads, pages, wishes, leaves: None }
+    }
+
+    /// Whether it is leaving, and nobody waits for an answer or will be waited for any longer.
+    fn may_leave(&self) -> bool {
+        let is_over = |until| until <= Instant::now();
+        let waits = !self.by_ticket.is_empty() || !self.reads.is_empty();
+        self.leaves.is_some_and(|until| !waits || is_over(until))
     }
 
     fn register(&mut self, to: ReplyTo<M::Output>) -> Ticket {
@@ -410,12 +445,17 @@ impl<M: StateMachine> Waiting<M> {
     }
 
     fn answer(&mut self, ticket: Ticket, reply: node::Reply<M::Output>) {
-        if let Some(ReplyTo { replies, sequence }) = self.by_ticket.remove(&ticket) {
-            // If the client is gone, so is its wish to know.
-            let gone = replies.send(Replied { sequence, answer: Answer::Node(reply) });
-            drop(gone);
+        if let Some(to) = self.by_ticket.remove(&ticket) {
+            say(to, reply);
         }
     }
+}
+
+/// If the client is gone, so is its wish to know.
+fn say<O>(to: ReplyTo<O>, reply: node::Reply<O>) {
+    let ReplyTo { replies, sequence } = to;
+    let gone = replies.send(Replied { sequence, answer: Answer::Node(reply) });
+    drop(gone);
 }
 
 fn refused(error: WireError) -> &'static str {
@@ -455,6 +495,11 @@ fn tell(me: NodeId, event: &Event) {
         Event::Restored { below } => {
             tracing::info!(node = me.0, %below, "goes on from a snapshot");
         }
+        Event::HandsOver { to } => tracing::info!(node = me.0, to = to.0, "hands over"),
+        Event::KeepsLeading { ballot } => {
+            tracing::warn!(node = me.0, %ballot, "nobody took over; goes on to lead");
+        }
+        Event::TakesOver { from } => tracing::info!(node = me.0, %from, "takes over"),
         Event::Declined { from, why } => {
             tracing::debug!(node = me.0, from = from.0, ?why, "declined a message");
         }

@@ -7,6 +7,7 @@
 
 mod server;
 pub mod runtime;
+mod leaving;
 mod recovery;
 pub mod local;
 mod membership;

@@ -101,6 +101,7 @@ impl Local {
                 id: node.id,
                 data_dir,
                 listen: None,
+                shutdown_timeout: crate::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
                 timing,
@@ -169,6 +170,17 @@ impl Local {
         if let Some(server) = self.running.remove(&node) {
             server.kill().await;
         }
+    }
+
+    /// Lets a node leave in order, as SIGTERM does; none if it does not run.
+    pub async fn leave(&mut self, node: NodeId) -> Option<End> {
+        let patience = self.configs.get(&node)?.shutdown_timeout;
+        self.leave_within(node, patience).await
+    }
+
+    /// The same, within another time.
+    pub async fn leave_within(&mut self, node: NodeId, patience: Duration) -> Option<End> {
+        Some(self.running.remove(&node)?.leave(patience).await)
     }
 
     /// Starts a node again, from its journal if it has one.

@@ -149,8 +149,13 @@ impl<M: Hosted> Runtime<M> {
     /// Asks it to stop, after what was asked before. Waits until that is heard.
     pub async fn ask_to_stop(&self) {
         self.leaving.store(true, Ordering::Relaxed);
+        self.ask(Job::Stop).await;
+    }
+
+    /// Tells it something that must not be lost. Waits until there is room.
+    pub(crate) async fn ask(&self, job: Job<M>) {
         let inbox = self.inbox.clone();
-        let asked = tokio::task::spawn_blocking(move || inbox.tell(Job::Stop)).await;
+        let asked = tokio::task::spawn_blocking(move || inbox.tell(job)).await;
         drop(asked);
     }
 

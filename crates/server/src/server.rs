@@ -19,7 +19,9 @@ use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
 use node::History;
-use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
+use paxos::{
+    Announce, Ballot, ConfigurationError, Digest, HandOverRefusal, Limits, NodeId, Slot,
+};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -235,6 +237,20 @@ impl Server {
     pub async fn stop(self) -> End {
         self.runtime.ask_to_stop().await;
         self.end().await
+    }
+
+    /// Stops and lets the cluster go on: another node leads first, then what is under way is
+    /// answered, then it stops as [`Server::stop`] does. Once `patience` is over it stops all the
+    /// same.
+    pub async fn leave(self, patience: Duration) -> End {
+        self.runtime.leave(patience).await;
+        self.stop().await
+    }
+
+    /// Has another node lead, and says at which ballot it does, or why it does not. None if this
+    /// node has ended or is overloaded.
+    pub async fn hand_over(&self, to: Option<NodeId>) -> Option<Result<Ballot, HandOverRefusal>> {
+        self.runtime.hand_over(to).await
     }
 
     /// Ends at once, as a crash would: nothing more is written, synced or sent.

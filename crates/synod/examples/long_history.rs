@@ -141,6 +141,7 @@ impl Cluster {
                 id: node.id,
                 data_dir: Some("data".into()),
                 listen: None,
+                shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(VOTERS),
                 timing: Timing {

@@ -26,6 +26,8 @@ use super::{
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const SHUTDOWN_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 /// Less would be a snapshot for every few values.
 const STORAGE_BYTES_MIN: u64 = 64 << 10;
@@ -41,6 +43,7 @@ struct FileShape {
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
     listen: Option<IpAddr>,
+    shutdown_timeout: Option<Spanned<String>>,
     log: Option<LogShape>,
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
@@ -112,12 +115,19 @@ pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
     let log =
         shape.log.map_or_else(Log::default, |LogShape { level, format }| Log { level, format });
     let listen = shape.listen;
+    let shutdown_timeout = duration(
+        "shutdown_timeout",
+        shape.shutdown_timeout.as_ref(),
+        super::SHUTDOWN_TIMEOUT,
+        SHUTDOWN_TIMEOUT_MIN..=SHUTDOWN_TIMEOUT_MAX,
+    )?;
     Ok(Config {
         cluster,
         epoch,
         id,
         data_dir,
         listen,
+        shutdown_timeout,
         log,
         quorums,
         timing,
@@ -521,6 +531,21 @@ clients = "127.0.0.1:7201"
         assert!(matches!(with(3, 1), Err(Problem::QuorumSize { key: "phase1", .. })));
         assert!(matches!(with(2, 0), Err(Problem::QuorumSize { key: "phase2", .. })));
         assert!(matches!(with(2, u32::MAX), Err(Problem::QuorumSize { key: "phase2", .. })));
+    }
+
+    #[test]
+    fn a_node_takes_a_while_to_stop_and_no_more() {
+        let with = |line: &str| {
+            parse(&format!("{line}\n{GOOD}"))
+                .map(|config| config.shutdown_timeout.as_millis())
+                .map_err(|located| located.problem.to_string())
+        };
+        assert_eq!(with(""), Ok(10_000));
+        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(90_000));
+        for wrong in ["99ms", "11m"] {
+            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
+            assert!(error.contains("between 100ms and 600s"), "{error}");
+        }
     }
 
     #[test]

@@ -91,6 +91,17 @@ pub static KEYS: &[Key] = &[
         values: |config| maybe(config.listen),
     },
     Key {
+        name: "shutdown_timeout",
+        variable: Some("SYNOD_SHUTDOWN_TIMEOUT"),
+        meaning: "How long a node that is told to stop may take to hand over leadership and to \
+                  answer what is under way. Then it stops all the same.",
+        unit: "duration",
+        default: "10s",
+        range: "100ms to 10m",
+        reloads: false,
+        values: |config| one(format_duration(config.shutdown_timeout)),
+    },
+    Key {
         name: "log.level",
         variable: Some("SYNOD_LOG"),
         meaning: "What to log: a level, or levels by target, such as info,server=debug.",

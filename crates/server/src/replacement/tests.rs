@@ -39,6 +39,7 @@ impl Cluster {
                 id: node.id,
                 data_dir: node.disk.map(|_| "data".into()),
                 listen: None,
+                shutdown_timeout: crate::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),

@@ -68,9 +68,14 @@ impl Cluster {
 
     /// SIGKILL: nothing is flushed, nothing is said.
     pub fn kill(&mut self, node: &str) {
-        let mut child = self.running.remove(node).expect("it runs");
+        let mut child = self.take(node);
         child.kill().expect("killed");
         child.wait().expect("gone");
+    }
+
+    /// A node's process, which is the caller's to end from now on.
+    pub fn take(&mut self, node: &str) -> Child {
+        self.running.remove(node).expect("it runs")
     }
 
     /// A node's configuration file.

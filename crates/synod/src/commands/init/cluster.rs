@@ -228,6 +228,7 @@ fn write(
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
         listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
         log: Log::default(),
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
         timing: Timing::default(),
