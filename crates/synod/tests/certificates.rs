@@ -191,7 +191,6 @@ fn a_client_and_a_plaintext_cluster_get_certificates_too() {
 async fn running_nodes_take_what_was_issued() {
     let root = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(binary(), root.path(), THREE);
-    let primary = cluster.primary().await;
     let client = cluster.client(&[0, 1, 2]);
     client.append("before").await.expect("appended");
     let authority = root.path().join("cluster/authority");
@@ -211,10 +210,22 @@ async fn running_nodes_take_what_was_issued() {
         }
         client.append("while").await.expect("appended");
     }
-    // And a node that is started with it, of those that took theirs while they ran.
-    cluster.kill(THREE.leaders[primary]);
-    client.append("without one").await.expect("appended");
-    cluster.serve(THREE.leaders[primary]);
-    cluster.kill(THREE.leaders[(primary + 1) % 3]);
-    client.append("with it again").await.expect("appended");
+    // Handshakes are made with it, too: who comes back shows the new one, and sees new ones.
+    let primary = cluster.primary().await;
+    let name = THREE.leaders[primary];
+    cluster.kill(name);
+    client.append("without the primary").await.expect("appended");
+    cluster.serve(name);
+    let endpoint = cluster.endpoint(primary);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = client.status(&endpoint).await;
+        let counted = |name| status.as_ref().ok()?.counters.get(name).copied();
+        let both = ["network_accepted", "network_dialled"];
+        if both.into_iter().all(|name| counted(name).is_some_and(|count| count >= 2)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{status:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -18,8 +18,7 @@ use crate::output::{Output, Report, Value};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init certificate --authority cluster/authority --config cluster/l1/synod.toml
-  synod init certificate --authority cluster/authority --config cluster/l1/synod.toml \
---client ci --dir ci")]
+  synod init certificate --authority authority --config l1/synod.toml --client ci --dir ci")]
 pub(super) struct InitCertificateArgs {
     /// The authority's directory: `ca.key` and `ca.crt`
     #[arg(long, value_name = "DIR")]
