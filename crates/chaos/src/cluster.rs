@@ -26,8 +26,6 @@ pub(crate) struct Node {
     process: Option<Child>,
     /// A fault has it: no other one touches it.
     pub(crate) is_held: bool,
-    /// It must not run: starting it is the fault's to do.
-    pub(crate) is_down: bool,
     /// Its disk was tampered with, so it may end, and refuse to start.
     pub(crate) is_damaged: bool,
     /// Its disk is full, frozen or without power, so it may end.
@@ -65,7 +63,6 @@ impl Cluster {
                 disk,
                 process: None,
                 is_held: false,
-                is_down: false,
                 is_damaged: false,
                 is_disk_bad: false,
             });
@@ -101,26 +98,24 @@ impl Cluster {
         let Node { place, .. } = &self.nodes[node];
         let log = self.directory.join("logs").join(format!("{}.log", place.name));
         let log = OpenOptions::new().create(true).append(true).open(log)?;
-        let mut command = match &self.spaces {
-            Some(spaces) => spaces.command(&place.name, &self.synod),
-            None => Command::new(&self.synod),
-        };
-        command.args(["serve", "--dev", "--config"]).arg(&place.file);
+        // It must not outlive this process, whatever ends that.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        if let Some(spaces) = &self.spaces {
+            command.args(spaces.enter_words(&place.name));
+        }
+        command.arg(&self.synod).args(["serve", "--dev", "--config"]).arg(&place.file);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         // An interrupt in the terminal ends the run, which ends them.
         command.process_group(0);
         let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        let node = &mut self.nodes[node];
-        node.process = Some(child);
-        node.is_down = false;
+        self.nodes[node].process = Some(child);
         Ok(())
     }
 
     /// SIGKILL: nothing is flushed, nothing is said.
     pub(crate) fn kill(&mut self, node: usize) -> Outcome<()> {
-        let node = &mut self.nodes[node];
-        node.is_down = true;
-        if let Some(mut process) = node.process.take() {
+        if let Some(mut process) = self.nodes[node].process.take() {
             process.kill()?;
             process.wait()?;
         }
@@ -189,8 +184,7 @@ impl Cluster {
         let kept = self.directory.join("kept");
         fs::create_dir_all(&kept)?;
         let name = self.name(node);
-        let to = (0..).map(|n| kept.join(format!("{name}-{word}-{n}"))).find(|to| !to.exists());
-        let to = to.ok_or("names are endless")?;
+        let to = kept.join(format!("{name}-{word}-{}", fs::read_dir(&kept)?.count()));
         if let Some(data) = &self.nodes[node].place.data {
             run("cp", &["-r".as_ref(), data.as_os_str(), to.as_os_str()])?;
         }
@@ -201,13 +195,16 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for node in &mut self.nodes {
-            if let Some(mut process) = node.process.take() {
+            if let Some(process) = &mut node.process {
                 drop(process.kill());
             }
             // A process that waits for a frozen disk cannot die.
             if let Some(disk) = &mut node.disk {
                 drop(disk.thaw());
             }
+        }
+        for node in &mut self.nodes {
+            drop(node.process.as_mut().map(Child::wait));
         }
     }
 }

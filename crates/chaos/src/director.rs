@@ -4,8 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use client::proto::StatusResponse;
+
 use crate::Outcome;
-use crate::configuration::Role;
 use crate::faults::{self, Begun, replacement};
 use crate::notes::Fault;
 use crate::plan::Planned;
@@ -85,16 +86,13 @@ impl Director<'_> {
     fn begin(&mut self, planned: &Planned) -> Outcome<()> {
         let began = self.world.notes.now();
         let name = planned.kind.name();
-        match faults::begin(planned, self.world)? {
-            Some(begun) => {
-                let lasts = planned.lasts.as_secs_f64();
-                say(began, &format!("{name} for {lasts:.1} s: {}", begun.says));
-                self.active.push(Active { planned: *planned, began, begun });
-            }
-            None => {
-                say(began, &format!("{name} finds nobody"));
-                self.directed.skipped += 1;
-            }
+        if let Some(begun) = faults::begin(planned, self.world)? {
+            let lasts = planned.lasts.as_secs_f64();
+            say(began, &format!("{name} for {lasts:.1} s: {}", begun.says));
+            self.active.push(Active { planned: *planned, began, begun });
+        } else {
+            say(began, &format!("{name} finds nobody"));
+            self.directed.skipped += 1;
         }
         Ok(())
     }
@@ -116,7 +114,8 @@ impl Director<'_> {
             }
         }
         self.see_who_ended()?;
-        self.see_who_is_whole()
+        self.see_who_is_whole();
+        Ok(())
     }
 
     fn end(&mut self, active: Active) -> Outcome<()> {
@@ -163,10 +162,9 @@ impl Director<'_> {
         let began = self.world.notes.now();
         replacement::replace(node, self.world)?;
         // A second one at once would find too few who remember.
-        let is_whole = self.world.wait(HEALING_MAX, |world| {
-            world.status(node).is_some_and(|status| !status.suspect && status.applied > 0)
-                || (world.status(node).is_some_and(|it| !it.suspect && it.epoch > 0))
-        });
+        let is_whole = self
+            .world
+            .wait(HEALING_MAX, |world| world.status(node).is_some_and(|status| !status.suspect));
         let (name, ended) = (self.world.name(node), self.world.notes.now());
         if !is_whole && !self.world.is_stopping.load(Ordering::Relaxed) {
             self.directed.wrong.push(format!("{name} does not get its votes again"));
@@ -181,9 +179,9 @@ impl Director<'_> {
     }
 
     /// A damaged node that answers, and is not suspect, is whole: others may be damaged.
-    fn see_who_is_whole(&mut self) -> Outcome<()> {
+    fn see_who_is_whole(&mut self) {
         if self.looked.elapsed() < Duration::from_millis(500) {
-            return Ok(());
+            return;
         }
         self.looked = Instant::now();
         for node in 0..self.world.cluster.nodes.len() {
@@ -196,7 +194,6 @@ impl Director<'_> {
                 self.world.cluster.nodes[node].is_damaged = false;
             }
         }
-        Ok(())
     }
 
     /// Ends all faults, and waits until every learner holds the same and nobody is suspect.
@@ -212,7 +209,8 @@ impl Director<'_> {
             for node in 0..self.world.cluster.nodes.len() {
                 self.world.tell_adversary(node);
             }
-            if self.is_whole() {
+            if let Some(all) = self.whole() {
+                self.tell(&all);
                 break;
             }
             if Instant::now() > until || self.world.is_stopping.load(Ordering::Relaxed) {
@@ -226,14 +224,23 @@ impl Director<'_> {
     }
 
     /// Somebody leads, nobody is suspect or without room, and all run one epoch.
-    fn is_whole(&self) -> bool {
+    fn whole(&self) -> Option<Vec<StatusResponse>> {
         let nodes = 0..self.world.cluster.nodes.len();
-        let Some(all) = nodes.map(|node| self.world.status(node)).collect::<Option<Vec<_>>>()
-        else {
-            return false;
+        let all = nodes.map(|node| self.world.status(node)).collect::<Option<Vec<_>>>()?;
+        let is_whole = all.iter().filter(|it| it.state == "leading").count() == 1
+            && all.iter().all(|it| !it.suspect && !it.disk_full && it.epoch == all[0].epoch);
+        is_whole.then_some(all)
+    }
+
+    /// Whether what long runs need has happened: votes were cut, history was let go.
+    fn tell(&self, all: &[StatusResponse]) {
+        let list = |of: fn(&StatusResponse) -> u64| {
+            let numbers = all.iter().map(of).filter(|number| *number > 0);
+            numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
         };
-        all.iter().filter(|it| it.state == "leading").count() == 1
-            && all.iter().all(|it| !it.suspect && !it.disk_full && it.epoch == all[0].epoch)
+        say(self.world.notes.now(), &format!("votes are cut below {}", list(|it| it.truncated)));
+        say(self.world.notes.now(), &format!("snapshots cover {}", list(|it| it.snapshot)));
+        say(self.world.notes.now(), &format!("histories begin at {}", list(|it| it.first_held)));
     }
 
     fn states(&self) -> String {
@@ -250,14 +257,6 @@ impl Director<'_> {
             }
         });
         states.collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// Acceptors and learners with damage that a run cannot do without.
-impl World {
-    /// Whether every leader and learner was seen up to this slot.
-    pub(crate) fn learners(&self) -> Vec<usize> {
-        self.cluster.of(Role::Leader).chain(self.cluster.of(Role::Learner)).collect()
     }
 }
 

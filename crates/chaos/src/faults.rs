@@ -21,14 +21,20 @@ use crate::Outcome;
 use crate::plan::{Kind, Planned};
 use crate::world::World;
 
+/// Something that is done to the world while a fault lasts.
+type Step = Box<dyn FnMut(&mut World) -> Outcome<()>>;
+
+/// What heals it.
+type End = Box<dyn FnOnce(&mut World) -> Outcome<()>>;
+
 /// A fault that has begun.
 pub(crate) struct Begun {
     /// What was done to whom, for the log.
     pub(crate) says: String,
     /// What is done while it lasts, each time that the director looks.
-    pub(crate) goes_on: Option<Box<dyn FnMut(&mut World) -> Outcome<()>>>,
-    /// What heals it.
-    pub(crate) end: Box<dyn FnOnce(&mut World) -> Outcome<()>>,
+    pub(crate) goes_on: Option<Step>,
+    /// What is done when it is over.
+    pub(crate) end: End,
 }
 
 impl Begun {
@@ -53,11 +59,11 @@ pub(crate) fn begin(planned: &Planned, world: &mut World) -> Outcome<Option<Begu
         Kind::IsolateLeader => cuts::isolate(world.leader(), world),
         Kind::IsolateAcceptor => cuts::isolate(world.acceptor(rng), world),
         Kind::Blackhole => cuts::blackhole(rng, world),
-        Kind::Weather => weather::begin(rng, world),
-        Kind::Silence => silence::begin(world.any(rng), world),
+        Kind::Weather => Ok(weather::begin(rng, world)),
+        Kind::Silence => Ok(silence::begin(world.any(rng), world)),
         Kind::FullDisk => full_disk::begin(rng, world),
         Kind::StalledDisk => slow_disk::stalled(rng, world),
-        Kind::SlowDisk => slow_disk::slow(rng, world),
+        Kind::SlowDisk => Ok(slow_disk::slow(rng, world)),
         Kind::PowerFailure => power::begin(rng, world),
         Kind::Corruption => corruption::begin(rng, world),
         Kind::Strangers => strangers::begin(planned.lasts, rng, world),

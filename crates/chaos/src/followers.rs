@@ -38,7 +38,7 @@ pub(crate) fn follow(
 }
 
 async fn one(name: &str, endpoint: String, notes: &Notes, seen: &Seen) -> Outcome<()> {
-    let client = clients::patient(vec![endpoint], TIMEOUT)?;
+    let client = clients::client(vec![endpoint], TIMEOUT)?;
     let mut next = 0;
     notes.begins(name, next).await;
     loop {

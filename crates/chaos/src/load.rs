@@ -85,7 +85,8 @@ pub(crate) async fn append(endpoints: Vec<String>, rate: u32, seed: u64, shared:
         let (endpoints, shared) = (endpoints.clone(), shared.clone());
         clients.spawn(async move {
             let pace = Duration::from_secs(1) * CLIENTS / rate.max(1);
-            if let Err(error) = one(endpoints, pace, seed, shared).await {
+            let is_hasty = number % 2 == 1;
+            if let Err(error) = one(endpoints, pace, seed, is_hasty, shared).await {
                 eprintln!("a client ends: {error}");
             }
         });
@@ -93,7 +94,13 @@ pub(crate) async fn append(endpoints: Vec<String>, rate: u32, seed: u64, shared:
     clients.join_all().await;
 }
 
-async fn one(mut endpoints: Vec<String>, pace: Duration, seed: u64, shared: Shared) -> Outcome<()> {
+async fn one(
+    mut endpoints: Vec<String>,
+    pace: Duration,
+    seed: u64,
+    is_hasty: bool,
+    shared: Shared,
+) -> Outcome<()> {
     let mut rng = Rng::new(seed);
     let mut under_way = JoinSet::new();
     let mut ticks = tokio::time::interval(pace);
@@ -102,7 +109,7 @@ async fn one(mut endpoints: Vec<String>, pace: Duration, seed: u64, shared: Shar
     while shared.goes_on() {
         let places = rng.index(endpoints.len());
         endpoints.rotate_left(places);
-        let client = clients::client(endpoints.clone())?;
+        let client = clients::appending(endpoints.clone(), is_hasty)?;
         let window = Arc::new(Semaphore::new(WINDOW));
         let is_gone = Arc::new(AtomicBool::new(false));
         let life = LIFE / 2 + rng.below(LIFE);

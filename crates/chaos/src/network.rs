@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
-use std::process::Command;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -84,11 +83,9 @@ impl Spaces {
         IpAddr::V4(self.addresses[node])
     }
 
-    /// A program that runs there, as this very process: no shell, no child of a child.
-    pub(crate) fn command(&self, name: &str, program: &std::path::Path) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.space(name))).arg(program);
-        command
+    /// What to write before a program so that it runs there, as the very process that is started.
+    pub(crate) fn enter_words(&self, name: &str) -> [String; 2] {
+        ["nsenter".into(), format!("--net=/run/netns/{}", self.space(name))]
     }
 
     /// What one sends to the other vanishes.

@@ -80,7 +80,7 @@ fn within(
     let is_stopping = stop_signal();
     let (notes, writer) = notes::open(directory);
     let cluster = Cluster::make(synod, directory, spaces, has_disks)?;
-    let client = clients::patient(vec![cluster.endpoint(0)], Duration::from_secs(1))?;
+    let client = clients::client(vec![cluster.endpoint(0)], Duration::from_secs(1))?;
     let mut world = World {
         cluster,
         notes: notes.clone(),
@@ -184,7 +184,7 @@ impl Work {
     async fn finish(self, world: &World, shared: Shared) -> Outcome<()> {
         self.appends.await?;
         self.readers.join_all().await;
-        let client = clients::client(world.cluster.endpoints(Role::Leader))?;
+        let client = clients::appending(world.cluster.endpoints(Role::Leader), false)?;
         while !shared.append(&client).await {}
         let last = shared.acknowledged.load(Ordering::SeqCst);
         let learners = world.learners();

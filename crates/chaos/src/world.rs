@@ -79,6 +79,11 @@ impl World {
         (!all.is_empty()).then(|| all[rng.index(all.len())])
     }
 
+    /// All who show the history.
+    pub(crate) fn learners(&self) -> Vec<usize> {
+        self.cluster.of(Role::Leader).chain(self.cluster.of(Role::Learner)).collect()
+    }
+
     /// Any node that may be touched.
     pub(crate) fn any(&self, rng: &mut Rng) -> Option<usize> {
         if rng.below(2) == 0 { self.acceptor(rng) } else { self.other(rng) }

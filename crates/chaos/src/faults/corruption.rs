@@ -37,7 +37,11 @@ pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> 
     })))
 }
 
-/// Flips one to eight bytes of one file, and says which. Long files are likelier.
+/// What a file begins with: rarely hit by chance, and worth more than other bytes.
+const HEAD_BYTES: u64 = 64;
+
+/// Flips one to eight bytes of one file, and says which. Long files are likelier; one flip in three
+/// hits a file's head.
 fn flip(data: &Path, rng: &mut Rng) -> Outcome<String> {
     let mut files = Vec::new();
     find(data, &mut files)?;
@@ -53,6 +57,8 @@ fn flip(data: &Path, rng: &mut Rng) -> Outcome<String> {
         at -= length;
     }
     let (path, length) = chosen.ok_or("nothing to flip")?;
+    let within = if rng.below(3) == 0 { length.min(HEAD_BYTES) } else { length };
+    at %= within;
     let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
     // Prewritten zeros are no loss: look a few times for something that was written.
     for _ in 0..20 {
@@ -61,7 +67,7 @@ fn flip(data: &Path, rng: &mut Rng) -> Outcome<String> {
         if file.read(&mut byte)? == 1 && byte != [0] {
             break;
         }
-        at = rng.below(length);
+        at = rng.below(within);
     }
     let count = 1 + rng.below(8).min(length - at - 1);
     let mut bytes = vec![0; usize::try_from(count)?];

@@ -46,7 +46,9 @@ pub(super) fn halves(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>>
     if learners.len() > 1 {
         few.push(learners[rng.index(learners.len())]);
     }
-    few.iter().for_each(|node| world.hold(*node));
+    for node in &few {
+        world.hold(*node);
+    }
     let rest: Vec<usize> =
         (0..world.cluster.nodes.len()).filter(|node| !few.contains(node)).collect();
     let says = format!("{} from all others", world.names(&few));
@@ -97,7 +99,9 @@ fn cut(says: String, ways: Vec<(usize, usize)>, world: &mut World) -> Outcome<Op
 /// The same, and these are free again afterwards.
 fn released(begun: Begun, nodes: Vec<usize>) -> Begun {
     Begun::new(begun.says, move |world| {
-        nodes.iter().for_each(|node| world.release(*node));
+        for node in nodes {
+            world.release(node);
+        }
         (begun.end)(world)
     })
 }

@@ -19,22 +19,24 @@ pub(super) fn stalled(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>
 }
 
 /// Half of the time it stands still.
-pub(super) fn slow(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> {
-    let Some(node) = world.acceptor(rng) else { return Ok(None) };
-    if world.cluster.nodes[node].disk.is_none() {
-        return Ok(None);
-    }
+pub(super) fn slow(rng: &mut Rng, world: &mut World) -> Option<Begun> {
+    let node = world.acceptor(rng)?;
+    world.cluster.nodes[node].disk.as_ref()?;
     world.hold(node);
     let began = Instant::now();
     let goes_on = move |world: &mut World| {
         let Some(disk) = &mut world.cluster.nodes[node].disk else { return Ok(()) };
         // As long as the director takes to come back, a few times ten milliseconds.
-        if began.elapsed().as_millis() / 50 % 2 == 0 { disk.freeze() } else { disk.thaw() }
+        if (began.elapsed().as_millis() / 50).is_multiple_of(2) {
+            disk.freeze()
+        } else {
+            disk.thaw()
+        }
     };
     let says = format!("{}: stalls half of the time", world.name(node));
     let mut begun = Begun::new(says, move |world| thaw(node, world));
     begun.goes_on = Some(Box::new(goes_on));
-    Ok(Some(begun))
+    Some(begun)
 }
 
 fn thaw(node: usize, world: &mut World) -> Outcome<()> {

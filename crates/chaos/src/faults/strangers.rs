@@ -13,11 +13,12 @@ use crate::world::World;
 
 pub(super) fn begin(lasts: Duration, rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> {
     let own = std::env::current_exe()?;
-    let mut command = match &world.cluster.spaces {
-        Some(spaces) => spaces.command(STRANGERS, &own),
-        None => Command::new(own),
-    };
-    command.arg("stranger").args(["--lasts", &format!("{}ms", lasts.as_millis())]);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if let Some(spaces) = &world.cluster.spaces {
+        command.args(spaces.enter_words(STRANGERS));
+    }
+    command.arg(own).arg("stranger").args(["--lasts", &format!("{}ms", lasts.as_millis())]);
     command.args(["--seed", &rng.draw().to_string()]);
     for node in &world.cluster.nodes {
         command.arg(node.place.peers.to_string()).arg(node.place.clients.to_string());

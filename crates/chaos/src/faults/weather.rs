@@ -4,10 +4,9 @@ use client::proto::NetworkRequest;
 use paxos::Rng;
 
 use super::Begun;
-use crate::Outcome;
 use crate::world::World;
 
-pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> {
+pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Option<Begun> {
     let loss_ppm = below(rng, 3) * below(rng, 70_000);
     let duplicate_ppm = below(rng, 2) * below(rng, 100_000);
     let delay_max_us = rng.below(4) * rng.below(12_000);
@@ -23,7 +22,7 @@ pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> 
     };
     // One weather at a time: a node's adversary has one sky.
     if reached.is_empty() || world.adversaries.values().any(|it| it.seed != 0) {
-        return Ok(None);
+        return None;
     }
     for node in &reached {
         let cut_to = world.adversaries.remove(node).unwrap_or_default().cut_to;
@@ -47,7 +46,7 @@ pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> 
         f64::from(duplicate_ppm) / 1e4,
         if reorder { ", out of order" } else { "" },
     );
-    Ok(Some(Begun::new(says, move |world| {
+    Some(Begun::new(says, move |world| {
         for node in reached {
             let cut_to = world.adversaries.remove(&node).unwrap_or_default().cut_to;
             if !cut_to.is_empty() {
@@ -58,7 +57,7 @@ pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> 
             world.tell_adversary(node);
         }
         Ok(())
-    })))
+    }))
 }
 
 fn below(rng: &mut Rng, bound: u32) -> u32 {

@@ -195,8 +195,9 @@ impl Told {
     fn nothing_else_stands_there(&self, appends: &[Append]) -> Checked {
         let mut asked: Vec<u64> = appends.iter().map(|append| append.value).collect();
         asked.sort_unstable();
-        if let Some(twice) = asked.windows(2).find(|two| two[0] == two[1]) {
-            return wrong(format!("{:#x} was asked for twice: no history can tell", twice[0]));
+        let twice = asked.chunk_by(|one, other| one == other).find(|alike| alike.len() > 1);
+        if let Some([value, ..]) = twice {
+            return wrong(format!("{value:#x} was asked for twice: no history can tell"));
         }
         match self.slots.iter().find(|(value, _)| asked.binary_search(value).is_err()) {
             Some((value, slot)) => {
