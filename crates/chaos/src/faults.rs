@@ -5,6 +5,7 @@ mod corruption;
 mod cuts;
 mod full_disk;
 mod kill;
+mod lost_disk;
 pub(crate) mod lying_disks;
 mod pause;
 mod power;
@@ -66,6 +67,7 @@ pub(crate) fn begin(planned: &Planned, world: &mut World) -> Outcome<Option<Begu
         Kind::SlowDisk => Ok(slow_disk::slow(rng, world)),
         Kind::PowerFailure => power::begin(rng, world),
         Kind::Corruption => corruption::begin(rng, world),
+        Kind::LostDisk => lost_disk::begin(rng, world),
         Kind::Strangers => strangers::begin(planned.lasts, rng, world),
         Kind::QuorumLoss => quorum_loss::begin(rng, world),
     }

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     SlowDisk,
     PowerFailure,
     Corruption,
+    LostDisk,
     Strangers,
     QuorumLoss,
 }
@@ -43,7 +44,7 @@ pub(crate) struct Abilities {
 }
 
 /// Each kind: its name, how many of its cards are in the deck, the shortest and the longest in ms.
-const DECK: [(Kind, &str, u32, u64, u64); 20] = [
+const DECK: [(Kind, &str, u32, u64, u64); 21] = [
     (Kind::KillLeader, "kill-leader", 3, 200, 4000),
     (Kind::KillAcceptor, "kill-acceptor", 3, 100, 6000),
     (Kind::KillAny, "kill-any", 2, 100, 6000),
@@ -62,6 +63,7 @@ const DECK: [(Kind, &str, u32, u64, u64); 20] = [
     (Kind::SlowDisk, "slow-disk", 1, 2000, 6000),
     (Kind::PowerFailure, "power-failure", 2, 200, 4000),
     (Kind::Corruption, "corruption", 2, 200, 2000),
+    (Kind::LostDisk, "lost-disk", 1, 200, 3000),
     (Kind::Strangers, "strangers", 2, 2000, 5000),
     (Kind::QuorumLoss, "quorum-loss", 1, 1000, 4000),
 ];

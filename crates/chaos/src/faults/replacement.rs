@@ -11,9 +11,9 @@ use crate::world::World;
 
 /// Replaces a node's disk; it does not run. Nothing else is broken meanwhile.
 pub(crate) fn replace(node: usize, world: &mut World) -> Outcome<()> {
-    world.cluster.keep(node, "refused")?;
     let place = world.cluster.nodes[node].place.clone();
-    if let Some(data) = &place.data {
+    if let Some(data) = place.data.as_ref().filter(|data| data.exists()) {
+        world.cluster.keep(node, "refused")?;
         fs::remove_dir_all(data)?;
     }
     // Who only learns has no votes to lose, and starts with an empty directory.
