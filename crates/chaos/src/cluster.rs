@@ -179,16 +179,17 @@ impl Cluster {
         self.of(role).map(|node| self.endpoint(node)).collect()
     }
 
-    /// Copies a node's data to where evidence is kept, and says where.
-    pub(crate) fn keep(&self, node: usize, word: &str) -> Outcome<PathBuf> {
+    /// Copies a node's data to where evidence is kept, and says where in the run's directory.
+    pub(crate) fn keep(&self, node: usize, word: &str) -> Outcome<String> {
         let kept = self.directory.join("kept");
         fs::create_dir_all(&kept)?;
         let name = self.name(node);
-        let to = kept.join(format!("{name}-{word}-{}", fs::read_dir(&kept)?.count()));
+        let name = format!("{name}-{word}-{}", fs::read_dir(&kept)?.count());
+        let to = kept.join(&name);
         if let Some(data) = &self.nodes[node].place.data {
             run("cp", &["-r".as_ref(), data.as_os_str(), to.as_os_str()])?;
         }
-        Ok(to)
+        Ok(format!("kept/{name}"))
     }
 }
 

@@ -28,6 +28,13 @@ pub(crate) fn remove(runs: &Path) {
         drop(run("fsfreeze", &["-u".as_ref(), mount.as_os_str()]));
         say(disks::unmount(&mount), &mount.display().to_string());
     }
+    // What is kept on purpose has another name.
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_orphaned) {
+            let removed = fs::remove_dir_all(entry.path());
+            say(removed.map_err(Into::into), &entry.path().display().to_string());
+        }
+    }
 }
 
 /// Below `runs`, in the directory of a run that is over.
@@ -62,6 +69,7 @@ mod tests {
         let own = std::process::id();
         assert!(!is_orphaned(&format!("{own}-l1")));
         assert!(!is_orphaned("l1") && !is_orphaned("") && !is_orphaned("0-x"));
+        assert!(!is_orphaned("seed-9999999-9999999"), "that is kept");
         // The largest that Linux knows is 2^22.
         assert!(is_orphaned("9999999-l1"));
         let runs = Path::new("/tmp/runs");

@@ -32,6 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A lie takes so long to be worth finding out.
 const LIE: Duration = Duration::from_secs(5);
 
+/// How a run ends.
+enum End {
+    /// Every promise was kept.
+    Kept,
+    /// One was broken.
+    Broken,
+    /// Somebody did not want to know.
+    Interrupted,
+}
+
 /// True if every promise was kept.
 pub(crate) fn run(arguments: &RunArguments) -> Outcome<bool> {
     let seed = match arguments.seed {
@@ -45,14 +55,21 @@ pub(crate) fn run(arguments: &RunArguments) -> Outcome<bool> {
     let directory = arguments.dir.join(std::process::id().to_string());
     fs::create_dir_all(&directory)?;
     let done = within(arguments, &directory, &synod, seed, &only);
-    let is_kept = arguments.keep || !matches!(done, Ok(true));
+    let is_kept = arguments.keep || !matches!(done, Ok(End::Kept | End::Interrupted));
     if is_kept {
-        println!("kept: {}", directory.display());
-        println!("judge it again: cargo xtask chaos -- judge {}", directory.display());
+        // Under a name that the next run does not take for something left behind.
+        let kept = arguments.dir.join(format!("seed-{seed}-{}", std::process::id()));
+        fs::rename(&directory, &kept)?;
+        println!("everything is in {}", kept.display());
+        println!("judge it again: cargo xtask chaos -- judge {}", kept.display());
     } else {
         fs::remove_dir_all(&directory)?;
     }
-    done
+    match done? {
+        End::Kept => Ok(true),
+        End::Broken => Ok(false),
+        End::Interrupted => Err("interrupted: no verdict".into()),
+    }
 }
 
 fn within(
@@ -61,7 +78,7 @@ fn within(
     synod: &Path,
     seed: u64,
     only: &[Kind],
-) -> Outcome<bool> {
+) -> Outcome<End> {
     let spaces = if arguments.loopback { None } else { spaces() };
     let has_disks = !arguments.loopback && has_disks(directory);
     let abilities = Abilities { spaces: spaces.is_some(), disks: has_disks };
@@ -106,7 +123,7 @@ fn within(
     shared.is_over.store(true, Ordering::Relaxed);
     let directed = directed?;
     if world.is_stopping.load(Ordering::Relaxed) {
-        return Err("interrupted".into());
+        return Ok(End::Interrupted);
     }
     let skipped = shared.skipped.load(Ordering::Relaxed);
     let mut wrong = directed.wrong.clone();
@@ -130,10 +147,11 @@ fn within(
     for wrong in &wrong {
         println!("VIOLATION: {wrong}");
     }
-    if wrong.is_empty() {
-        println!("verdict: every promise was kept");
+    if !wrong.is_empty() {
+        return Ok(End::Broken);
     }
-    Ok(wrong.is_empty())
+    println!("verdict: every promise was kept");
+    Ok(End::Kept)
 }
 
 fn tell(directed: &Directed, skipped: u64) {

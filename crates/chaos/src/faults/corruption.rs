@@ -29,7 +29,7 @@ pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Outcome<Option<Begun>> 
     let says = format!("{}: {}", world.name(node), flip(&data, rng)?);
     // As it was found on the disk, for whoever has to explain what came of it.
     let kept = world.cluster.keep(node, "flipped")?;
-    let says = format!("{says}; kept in {}", kept.display());
+    let says = format!("{says}; a copy is in {kept}");
     Ok(Some(Begun::new(says, move |world| {
         world.release(node);
         // The director looks after it: damaged until it is seen to be whole.
