@@ -3,6 +3,7 @@
 
 mod corruption;
 mod cuts;
+mod failing_disk;
 mod full_disk;
 mod kill;
 mod lost_disk;
@@ -66,6 +67,7 @@ pub(crate) fn begin(planned: &Planned, world: &mut World) -> Outcome<Option<Begu
         Kind::StalledDisk => slow_disk::stalled(rng, world),
         Kind::SlowDisk => Ok(slow_disk::slow(rng, world)),
         Kind::PowerFailure => power::begin(rng, world),
+        Kind::FailingDisk => failing_disk::begin(rng, world),
         Kind::Corruption => corruption::begin(rng, world),
         Kind::LostDisk => lost_disk::begin(rng, world),
         Kind::Strangers => strangers::begin(planned.lasts, rng, world),

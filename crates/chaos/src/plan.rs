@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     StalledDisk,
     SlowDisk,
     PowerFailure,
+    FailingDisk,
     Corruption,
     LostDisk,
     Strangers,
@@ -44,7 +45,7 @@ pub(crate) struct Abilities {
 }
 
 /// Each kind: its name, how many of its cards are in the deck, the shortest and the longest in ms.
-const DECK: [(Kind, &str, u32, u64, u64); 21] = [
+const DECK: [(Kind, &str, u32, u64, u64); 22] = [
     (Kind::KillLeader, "kill-leader", 3, 200, 4000),
     (Kind::KillAcceptor, "kill-acceptor", 3, 100, 6000),
     (Kind::KillAny, "kill-any", 2, 100, 6000),
@@ -62,6 +63,7 @@ const DECK: [(Kind, &str, u32, u64, u64); 21] = [
     (Kind::StalledDisk, "stalled-disk", 2, 300, 5000),
     (Kind::SlowDisk, "slow-disk", 1, 2000, 6000),
     (Kind::PowerFailure, "power-failure", 2, 200, 4000),
+    (Kind::FailingDisk, "failing-disk", 1, 1000, 5000),
     (Kind::Corruption, "corruption", 2, 200, 2000),
     (Kind::LostDisk, "lost-disk", 1, 200, 3000),
     (Kind::Strangers, "strangers", 2, 2000, 5000),
@@ -101,9 +103,11 @@ impl Kind {
     fn is_possible(self, abilities: Abilities) -> bool {
         match self {
             Kind::IsolateLeader | Kind::IsolateAcceptor | Kind::Blackhole => abilities.spaces,
-            Kind::FullDisk | Kind::StalledDisk | Kind::SlowDisk | Kind::PowerFailure => {
-                abilities.disks
-            }
+            Kind::FullDisk
+            | Kind::StalledDisk
+            | Kind::SlowDisk
+            | Kind::PowerFailure
+            | Kind::FailingDisk => abilities.disks,
             _ => true,
         }
     }
