@@ -59,7 +59,7 @@ const DECK: [(Kind, &str, u32, u64, u64); 22] = [
     (Kind::Blackhole, "blackhole", 1, 500, 8000),
     (Kind::Weather, "weather", 3, 2000, 9000),
     (Kind::Silence, "silence", 1, 500, 6000),
-    (Kind::FullDisk, "full-disk", 1, 2000, 8000),
+    (Kind::FullDisk, "full-disk", 1, 4000, 12000),
     (Kind::StalledDisk, "stalled-disk", 2, 300, 5000),
     (Kind::SlowDisk, "slow-disk", 1, 2000, 6000),
     (Kind::PowerFailure, "power-failure", 2, 200, 4000),

@@ -7,7 +7,7 @@ use super::Begun;
 use crate::world::World;
 
 pub(super) fn begin(rng: &mut Rng, world: &mut World) -> Option<Begun> {
-    let loss_ppm = below(rng, 3) * below(rng, 70_000);
+    let loss_ppm = below(rng, 3) * below(rng, 70_000) + 1000;
     let duplicate_ppm = below(rng, 2) * below(rng, 100_000);
     let delay_max_us = rng.below(4) * rng.below(12_000);
     let delay_min_us = delay_max_us / 4;
