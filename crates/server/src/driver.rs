@@ -300,8 +300,7 @@ impl<M: Hosted> Driver<M> {
         for (id, outcome) in effects.replica.handed_over.drain(..) {
             if let Some(answer) = waiting.wishes.remove(&id) {
                 // If the operator is gone, leadership has passed all the same.
-                let gone = answer.send(outcome);
-                drop(gone);
+                answer.send(outcome).ok();
             }
         }
         self.answer_reads(effects, waiting);

@@ -95,5 +95,9 @@ async fn every_node_is_restarted_and_no_append_fails() {
         .filter_map(|entry| Some((entry.slot, u64::from_le_bytes(entry.value[..].try_into().ok()?))))
         .collect();
     assert_eq!(found, expected, "what was appended is there, once");
+    // For comparison: one that dies without a word costs a moment, and no append either.
+    let leader = cluster.primary().await;
+    cluster.kill(NODES[leader]);
+    client.append("after a death").await.expect("appended");
     println!("{} values, over {} restarts", found.len(), NODES.len());
 }
