@@ -195,6 +195,7 @@ fn config() -> Config {
         quorums: Quorums::majorities(1),
         timing: Timing::default(),
         storage: Storage::default(),
+        admin: None,
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }
 }

@@ -110,6 +110,7 @@ mod value;
 mod runs;
 mod digest;
 mod quorum;
+mod margin;
 mod message;
 mod record;
 mod event;
@@ -143,6 +144,7 @@ pub use effects::{
     Effects, Input, PartWanted, ReadRefusal, Refusal, RefusalReason, Restored, Write,
 };
 pub use event::{Decline, Event};
+pub use margin::Margin;
 pub use message::{Envelope, Kind, Message, Page};
 pub use quorum::{
     ClusterId, Configuration, ConfigurationError, DiskId, Epoch, Member, NODES_MAX, Phase, Phase1,

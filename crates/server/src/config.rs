@@ -56,6 +56,8 @@ pub struct Config {
     pub timing: Timing,
     /// How much of the history it holds.
     pub storage: Storage,
+    /// Where it tells metrics and health over plain HTTP, to whoever asks; nowhere if absent.
+    pub admin: Option<SocketAddr>,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
     pub nodes: Vec<Node>,
 }
@@ -206,7 +208,15 @@ impl Config {
         writeln!(text, "# second, about.")?;
         writeln!(text, "[storage]")?;
         writeln!(text, "history_bytes = \"{}\"", format_size(history_bytes))?;
-        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))
+        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))?;
+        let Some(admin) = self.admin else { return Ok(()) };
+        writeln!(
+            text,
+            "\n# Metrics and health over plain HTTP: /metrics /livez /readyz /startupz."
+        )?;
+        writeln!(text, "# Whoever reaches this port may read them. Without this, there is none.")?;
+        writeln!(text, "[admin]")?;
+        writeln!(text, "address = \"{admin}\"")
     }
 }
 
@@ -300,6 +310,7 @@ mod tests {
                 election_timeout: Duration::from_secs(1),
             },
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
+            admin: Some("127.0.0.1:7303".parse().unwrap()),
             nodes: vec![
                 node(1, Role::Leader),
                 node(2, Role::Learner),

@@ -17,7 +17,9 @@ use tokio::sync::watch;
 
 use crate::counters::Counters;
 use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status, Storage, Unreadable};
+use crate::metrics::{Figures, Method, Outcome};
 use crate::post::Post;
+use crate::sight::Window;
 use crate::snapshotter::Orders;
 
 /// Jobs of one turn, at most, so that nothing waits too long for a sync or a send.
@@ -89,6 +91,8 @@ pub struct Driver {
     pub counters: Arc<Counters>,
     /// The origin of its time.
     pub origin: Instant,
+    /// Where it shows itself.
+    pub window: Window,
     /// Where it tells how much is applied.
     pub applied: watch::Sender<u64>,
     /// Set to end it at once, as a crash would.
@@ -114,12 +118,20 @@ impl Driver {
             if self.killed.load(Ordering::Relaxed) {
                 return Ended::Stopped;
             }
+            let (begun, applied) = (Instant::now(), self.node.applied());
             let stop = self.turn(first, &mut effects, &mut waiting);
+            if self.node.applied() > applied {
+                self.counters.figures.apply.observe(begun.elapsed());
+            }
             if let Some(ended) = self.act(&mut effects, &mut waiting) {
                 return ended;
             }
             if stop {
                 return Ended::Stopped;
+            }
+            if self.window.is_due(begun) {
+                let status = self.status();
+                self.window.show(begun, status);
             }
         }
     }
@@ -141,6 +153,7 @@ impl Driver {
         waiting: &mut Waiting,
     ) -> bool {
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
         let mut stop = false;
         let mut next = first;
         for _ in 0..TURN_JOBS_MAX {
@@ -150,7 +163,7 @@ impl Driver {
             match job {
                 Job::Message { from, bytes } => self.message(from, &bytes, effects),
                 Job::Append(request, to) => {
-                    let ticket = waiting.register(to);
+                    let ticket = waiting.register(to, begun);
                     appends.push(Append { ticket, request });
                 }
                 Job::Read(read) if read.answer.is_closed() => {} // The reader has gone.
@@ -210,7 +223,9 @@ impl Driver {
         match decode_message(&self.configuration, self.me, bytes) {
             Ok((sender, message)) if sender == from => {
                 self.counters.received(message.kind());
-                let now = self.now();
+                let (now, figures) = (self.now(), &self.counters.figures);
+                figures.bytes_received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                figures.on_message(from, &message, self.node.replica().part(), now);
                 self.node.step(now, Input::Message { from, message }, effects);
             }
             Ok(_) => self.counters.count("refused_message_sender"),
@@ -249,6 +264,7 @@ impl Driver {
         let mut ended = None;
         for event in effects.replica.events.drain(..) {
             self.counters.count(event.name());
+            self.counters.figures.on_event(&event);
             match event {
                 Event::Conflict { slot } => ended = Some(Ended::Conflict(slot)),
                 Event::Diverged { from, below, ours, theirs } => {
@@ -279,8 +295,9 @@ impl Driver {
             }
         }
         self.post.send(effects.replica.send.drain(..));
+        let now = Instant::now();
         for (ticket, reply) in effects.replies.drain(..) {
-            waiting.answer(ticket, reply);
+            waiting.answer(ticket, reply, now, &self.counters.figures);
         }
         self.answer_reads(effects, waiting);
         self.order(effects);
@@ -399,6 +416,8 @@ impl Driver {
             applied: self.node.applied(),
             values: self.node.machine().total(),
             in_flight: replica.slots_in_flight(),
+            gaps: replica.gaps(),
+            sessions: self.node.sessions().count(),
             promised: replica.acceptor().map(Acceptor::promised),
             acceptors_reachable: replica.acceptors_reachable(now),
             is_suspect: replica.acceptor().is_some_and(|it| it.suspect() > Slot::FIRST),
@@ -419,7 +438,7 @@ impl Driver {
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    by_ticket: HashMap<Ticket, ReplyTo>,
+    by_ticket: HashMap<Ticket, (ReplyTo, Instant)>,
     /// A reader that has gone is forgotten with the node's answer, which comes within its patience.
     reads: HashMap<Ticket, Read>,
     /// Those that are answered at the end of the turn.
@@ -427,9 +446,9 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn register(&mut self, to: ReplyTo) -> Ticket {
+    fn register(&mut self, to: ReplyTo, now: Instant) -> Ticket {
         let ticket = self.ticket();
-        self.by_ticket.insert(ticket, to);
+        self.by_ticket.insert(ticket, (to, now));
         ticket
     }
 
@@ -444,8 +463,12 @@ impl Waiting {
         Ticket(self.next)
     }
 
-    fn answer(&mut self, ticket: Ticket, reply: node::Reply<()>) {
-        if let Some(ReplyTo { replies, sequence }) = self.by_ticket.remove(&ticket) {
+    fn answer(&mut self, ticket: Ticket, reply: node::Reply<()>, now: Instant, figures: &Figures) {
+        if let Some((ReplyTo { replies, sequence, asked }, since)) = self.by_ticket.remove(&ticket)
+        {
+            figures.on_reply(&reply, now.saturating_duration_since(since));
+            let took = now.saturating_duration_since(asked);
+            figures.on_request(Method::Append, Outcome::from(&reply), took);
             // If the client is gone, so is its wish to know.
             let gone = replies.send(Replied { sequence, answer: Answer::Node(reply) });
             drop(gone);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use node::{Consistency, Entry, History, Request, SnapshotError, Thawed};
@@ -59,6 +59,8 @@ pub struct ReplyTo {
     pub replies: mpsc::UnboundedSender<Replied>,
     /// What pairs the answer with its question there.
     pub sequence: u64,
+    /// When it was asked.
+    pub asked: Instant,
 }
 
 /// An answer to one request.
@@ -143,6 +145,10 @@ pub struct Status {
     pub values: u64,
     /// Slots proposed here and not yet chosen.
     pub in_flight: u64,
+    /// Slots not known to be chosen, below one that is.
+    pub gaps: u64,
+    /// Clients' sessions that are open.
+    pub sessions: usize,
     /// What its acceptor has promised.
     pub promised: Option<paxos::Ballot>,
     /// Acceptors that have confirmed this leader lately.

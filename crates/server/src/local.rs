@@ -64,6 +64,7 @@ impl Local {
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
                 timing,
                 storage,
+                admin: None,
                 nodes: nodes.clone(),
             };
             local.configs.insert(node.id, config.clone());
@@ -169,6 +170,7 @@ fn nodes(layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
         let sockets = Sockets {
             peers: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             clients: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+            admin: None,
         };
         let has_disk = *roles != [Role::Leader];
         nodes.push(Node {

@@ -14,7 +14,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use client::proto::chaos_server::ChaosServer;
@@ -27,6 +27,7 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tonic::transport::server::TcpIncoming;
 
+use crate::admin::{Admin, Watched};
 use crate::api::Api;
 use crate::config::Config;
 use crate::counters::Counters;
@@ -36,8 +37,10 @@ use crate::inbox::{Inbox, Job, Status};
 use crate::membership::{cluster_id, configuration};
 use crate::post::Post;
 use crate::recovery::{self, Recovered};
+use crate::sight::Window;
 use crate::snapshotter::{Orders, Snapshotter};
 use crate::switches::Switches;
+use crate::threads::Threads;
 use crate::transport::adversary::{Adversary, Faults};
 use crate::transport::udp::{self, Udp};
 use crate::writer::{WRITES_MAX, Writer};
@@ -58,6 +61,8 @@ pub struct Options {
     pub limits: Limits,
     /// The journal's files.
     pub journal: journal::Options,
+    /// Which commit this was built from, for the metrics; empty if that is not known.
+    pub commit: &'static str,
 }
 
 /// The sockets of a node, bound before it starts.
@@ -67,6 +72,8 @@ pub struct Sockets {
     pub peers: UdpSocket,
     /// For clients.
     pub clients: TcpListener,
+    /// Metrics and health, where the configuration has a place for them.
+    pub admin: Option<TcpListener>,
 }
 
 /// Why a node does not start.
@@ -103,6 +110,7 @@ pub struct Server {
     journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
     snapshotter: JoinHandle<()>,
     api: tokio::task::JoinHandle<()>,
+    admin: Option<Admin>,
 }
 
 /// How a node ended.
@@ -137,6 +145,10 @@ impl Sockets {
         Ok(Sockets {
             peers: UdpSocket::bind(own.peers).map_err(failed(own.peers))?,
             clients: TcpListener::bind(own.clients).map_err(failed(own.clients))?,
+            admin: match config.admin {
+                Some(admin) => Some(TcpListener::bind(admin).map_err(failed(admin))?),
+                None => None,
+            },
         })
     }
 }
@@ -145,15 +157,17 @@ impl Server {
     /// Starts a node. Everything that can be wrong is found before anything is sent.
     ///
     /// Must be called within a tokio runtime: the client API runs on it.
+    #[expect(clippy::too_many_lines, reason = "one thing after the other, and no branches")]
     pub fn start(config: Config, sockets: Sockets, options: Options) -> Result<Server, StartError> {
         let origin = Instant::now();
+        // First: to read what is on the disk may take long, and somebody may ask how it goes.
+        let admin = sockets.admin.map(Admin::open).transpose()?;
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
         let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } =
             recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
-        let snapshot_bytes = shelf.used();
-        let ready = origin.elapsed();
+        let (snapshot_bytes, ready) = (shelf.used(), origin.elapsed());
 
         let counters = Arc::new(Counters::default());
         let (inbox, jobs) = Inbox::new();
@@ -168,8 +182,8 @@ impl Server {
             let (outbound, inbox, counters) = (adversary.clone(), inbox.clone(), counters.clone());
             Post::new(me, configuration.clone(), outbound, inbox, counters, failed.clone())
         };
-        let killed = Arc::new(AtomicBool::new(false));
-        let leaving = Arc::new(AtomicBool::new(false));
+        let mut threads = Threads::default();
+        let [killed, leaving] = [false; 2].map(|it| Arc::new(AtomicBool::new(it)));
 
         let (writes, journal) = match journal {
             None => (None, None),
@@ -179,9 +193,7 @@ impl Server {
                 let flags = (killed.clone(), leaving.clone());
                 let ends = (post(), inbox.clone());
                 let writer = Writer::new(journal, ledger, configuration, ends, counters, flags);
-                let name = format!("journal-{me}");
-                let thread =
-                    thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
+                let thread = threads.spawn("journal", me, move || writer.run(&waiting))?;
                 (Some(writes), Some(thread))
             }
         };
@@ -195,8 +207,8 @@ impl Server {
             counters.clone(),
             killed.clone(),
         );
-        let snapshots = thread::Builder::new().name(format!("snapshots-{me}"));
-        let snapshotter = snapshots.spawn(move || snapshotter.run(&ordered))?;
+        let snapshotter = threads.spawn("snapshots", me, move || snapshotter.run(&ordered))?;
+        let (window, sights) = Window::new();
         let (applied, applied_seen) = watch::channel(0);
         let driver = Driver {
             node,
@@ -213,12 +225,12 @@ impl Server {
             post: post(),
             counters: counters.clone(),
             origin,
+            window,
             applied,
             killed: killed.clone(),
             deaf: failed.clone(),
         };
-        let name = format!("protocol-{me}");
-        let protocol = thread::Builder::new().name(name).spawn(move || driver.run(effects))?;
+        let protocol = threads.spawn("protocol", me, move || driver.run(effects))?;
 
         let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
         let (stopping, stopping_seen) = watch::channel(false);
@@ -230,7 +242,7 @@ impl Server {
             origin,
             stopping: stopping_seen.clone(),
         };
-        let api = serve(api, sockets.clients, stopping_seen)?;
+        let api = serve(api, sockets.clients, stopping_seen.clone())?;
 
         let heard = switches.adversary.clone();
         let into = inbox.clone();
@@ -239,6 +251,10 @@ impl Server {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
+        if let Some(admin) = &admin {
+            let shown = (switches.clone(), sights, threads, stopping_seen);
+            admin.watch(Watched::new(config.clone(), configuration, shown, options.commit));
+        }
         let (peers, clients) = (own.peers, own.clients);
         tracing::info!(node = me.0, %peers, %clients, %snapshot, ?ready, "started");
         Ok(Server {
@@ -252,12 +268,18 @@ impl Server {
             journal,
             snapshotter,
             api,
+            admin,
         })
     }
 
     /// The node's configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where it tells metrics and health, if it does.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// What can be changed while it runs.

@@ -43,8 +43,18 @@ impl Switches {
     /// Every counter of the node, its transport's included.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let mut all = self.counters.all();
-        let transport = self.udp.counters().into_iter().chain(self.adversary.counters());
-        all.extend(transport.map(|(name, count)| (format!("network_{name}"), count)));
+        all.extend(self.network());
         all
+    }
+
+    /// What has no metric of its own.
+    pub(crate) fn named(&self) -> BTreeMap<String, u64> {
+        let named = self.counters.named().into_iter();
+        named.map(|(name, count)| (name.to_owned(), count)).chain(self.network()).collect()
+    }
+
+    fn network(&self) -> impl Iterator<Item = (String, u64)> {
+        let transport = self.udp.counters().into_iter().chain(self.adversary.counters());
+        transport.map(|(name, count)| (format!("network_{name}"), count))
     }
 }

@@ -65,6 +65,9 @@ pub enum Problem {
         /// The earlier node.
         other: u32,
     },
+    /// Metrics would be told where clients are served.
+    #[error("`address` of [admin] is where node {0} serves clients")]
+    AdminTaken(u32),
     /// Zero names nobody.
     #[error("a node's id must be 1 or more")]
     IdZero,

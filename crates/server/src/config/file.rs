@@ -39,6 +39,7 @@ struct FileShape {
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
     storage: Option<StorageShape>,
+    admin: Option<AdminShape>,
     #[serde(default)]
     node: Vec<Spanned<NodeShape>>,
 }
@@ -66,6 +67,12 @@ struct StorageShape {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct AdminShape {
+    address: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NodeShape {
     id: Spanned<u32>,
     roles: Vec<Role>,
@@ -87,8 +94,9 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
+    let admin = shape.admin.map(|admin| admin_address(&admin.address, &nodes)).transpose()?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
-    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
+    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, admin, nodes })
 }
 
 /// Where in a text that is right the values stand that a replaced disk changes.
@@ -276,6 +284,15 @@ fn storage(shape: Option<StorageShape>) -> Result<Storage, Located> {
     let history = size("history_bytes", shape.history_bytes.as_ref(), default.history_bytes)?;
     let snapshot = size("snapshot_bytes", shape.snapshot_bytes.as_ref(), default.snapshot_bytes)?;
     Ok(Storage { history_bytes: history, snapshot_bytes: snapshot })
+}
+
+/// Where clients are served, nothing else can be. Other nodes' own ports are not known here.
+fn admin_address(text: &Spanned<String>, nodes: &[Node]) -> Result<SocketAddr, Located> {
+    let admin = address(text)?;
+    match nodes.iter().find(|node| node.clients == admin) {
+        Some(node) => Err(Located::at(text.span(), Problem::AdminTaken(node.id.0))),
+        None => Ok(admin),
+    }
 }
 
 fn size(key: &'static str, text: Option<&Spanned<String>>, default: u64) -> Result<u64, Located> {

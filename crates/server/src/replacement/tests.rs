@@ -41,6 +41,7 @@ impl Cluster {
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),
                 storage: Storage::default(),
+                admin: None,
                 nodes: nodes.clone(),
             };
             fs::write(&file, config.to_toml()).unwrap();
