@@ -146,6 +146,7 @@ impl Cluster {
                     election_timeout: Duration::from_secs(1),
                 },
                 storage: Storage::default(),
+                admin: None,
                 nodes: nodes.clone(),
             };
             std::fs::write(home.join("synod.toml"), config.to_toml())?;

@@ -19,7 +19,8 @@ pub(super) async fn run_server(
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, CliError> {
     let sockets = Sockets::bind(&config)?;
-    let server = Server::start(config, sockets, Options { dev, ..Options::default() })?;
+    let commit = super::super::version::COMMIT.unwrap_or_default();
+    let server = Server::start(config, sockets, Options { dev, commit, ..Options::default() })?;
     tokio::select! {
         () = stop => {}
         () = ended(&server) => {}
