@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::cluster::PATIENCE;
-use paxos::NodeId;
 use crate::port::{Answer, get, say, watched};
+use paxos::NodeId;
 use server::local::{Layout, Local};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

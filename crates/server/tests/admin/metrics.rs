@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::cluster::{PATIENCE, client, until};
-use paxos::NodeId;
 use crate::port::{Sample, get, page_until, samples, watched};
+use paxos::NodeId;
 use server::local::{Layout, Local};
 use server::metrics::{FAMILIES, Family, Kind, table};
 

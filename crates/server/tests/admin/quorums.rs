@@ -49,7 +49,8 @@ async fn two_of_five_choose_and_four_elect() {
     assert_eq!(local.leader(NOBODY_LEADS_FOR).await.map(|(id, _)| id), None);
     local.restart(NodeId(3)).expect("it starts");
     assert_eq!(local.leader(NOBODY_LEADS_FOR).await.map(|(id, _)| id), None, "nor are three");
-    let hasty = Options { timeout: Duration::from_millis(500), ..Options::new(local.leader_endpoints()) };
+    let hasty =
+        Options { timeout: Duration::from_millis(500), ..Options::new(local.leader_endpoints()) };
     let hasty = Client::new(hasty).expect("a client");
     hasty.append(b"nobody".to_vec()).await.expect_err("nobody leads");
 
