@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use paxos::NodeId;
-use server::config::{Config, NODES_MAX, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing};
 
 use super::format::format_journal;
 use crate::error::{CliError, Exit};
@@ -218,11 +218,14 @@ fn write(
         epoch: 0,
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
+        listen: None,
+        log: Log::default(),
         quorums,
         timing: Timing::default(),
         storage: Storage::default(),
         // Whatever the nodes' address: who is to read it from elsewhere is the operator's decision.
         admin: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), admin_port)),
+        clients: Vec::new(),
         nodes: nodes.to_vec(),
     };
     if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
