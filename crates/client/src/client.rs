@@ -24,8 +24,7 @@ use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
-    StatusRequest, StatusResponse, TransferLeaderRequest,
-    TransferLeaderResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
 use crate::session::Session;

@@ -80,6 +80,8 @@ pub struct Config {
     pub transport: Transport,
     /// How much of the history it holds.
     pub storage: Storage,
+    /// Where it tells metrics and health over plain HTTP, to whoever asks; nowhere if absent.
+    pub admin: Option<SocketAddr>,
     /// What clients may ask for. None are named where nobody can be told from anybody else.
     pub clients: Vec<Grant>,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
@@ -268,7 +270,15 @@ impl Config {
         writeln!(text, "# second, about.")?;
         writeln!(text, "[storage]")?;
         writeln!(text, "history_bytes = \"{}\"", format_size(history_bytes))?;
-        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))
+        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))?;
+        let Some(admin) = self.admin else { return Ok(()) };
+        writeln!(
+            text,
+            "\n# Metrics and health over plain HTTP: /metrics /livez /readyz /startupz."
+        )?;
+        writeln!(text, "# Whoever reaches this port may read them. Without this, there is none.")?;
+        writeln!(text, "[admin]")?;
+        writeln!(text, "address = \"{admin}\"")
     }
 }
 
@@ -411,6 +421,7 @@ mod tests {
                 key: "/k/node.key".into(),
             }),
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
+            admin: Some("127.0.0.1:7303".parse().unwrap()),
             clients: vec![
                 Grant {
                     name: "app-1".into(),

@@ -223,6 +223,17 @@ pub static KEYS: &[Key] = &[
         values: |config| one(format_size(config.storage.snapshot_bytes)),
     },
     Key {
+        name: "admin.address",
+        variable: Some("SYNOD_ADMIN_ADDRESS"),
+        meaning: "Where it tells metrics and health over plain HTTP, to whoever asks. Without it, \
+                  nowhere.",
+        unit: "address",
+        default: "none",
+        range: "ip:port or name:port, not where clients are served",
+        reloads: false,
+        values: |config| maybe(config.admin),
+    },
+    Key {
         name: "client.name",
         variable: None,
         meaning: "A client, as its certificate names it. Where the transport is plaintext none can \
