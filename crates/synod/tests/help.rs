@@ -22,6 +22,7 @@ const COMMANDS: [&str; 32] = [
     "cluster",
     "cluster status",
     "cluster health",
+    "cluster transfer-leader",
     "chaos",
     "chaos fail",
     "chaos recover",
@@ -94,7 +95,7 @@ fn the_list_of_pages_is_complete() {
         let page = help(command, "-h");
         let listed = page.lines().filter_map(|line| {
             let (name, about) = line.strip_prefix("  ")?.split_once("  ")?;
-            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase());
+            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
             (is_name && !name.is_empty() && !about.trim().is_empty()).then_some(name)
         });
         for name in listed {

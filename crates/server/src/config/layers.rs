@@ -426,7 +426,7 @@ clients = "127.0.0.1:7201"
         let file = FILE.replace("[storage]\nhistory_bytes = \"1MiB\"", "storage = 3");
         let mut given = Given::new(&file);
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2MiB");
-        assert!(given.wrong().starts_with("synod.toml:4: invalid type"), "{}", given.wrong());
+        assert!(given.wrong().starts_with("synod.toml:5: invalid type"), "{}", given.wrong());
     }
 
     #[test]
