@@ -18,7 +18,8 @@ use paxos::{
     NodeId, Page, Record, Roles, Run, Slot, SnapshotId, Value,
 };
 use prost::Message as _;
-use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing, Transport};
+use server::tls::Files;
 
 /// The cluster and the receiver that `fuzz` knows.
 const CLUSTER: [u8; 16] = [0xcc; 16];
@@ -56,7 +57,7 @@ fn main() {
     }
     // The rest read choices, not a format: any bytes will do.
     let any: Vec<u8> = (0..=255).collect();
-    for target in ["damage", "datagram", "files", "snapshots"] {
+    for target in ["damage", "datagram", "files", "snapshots", "stream"] {
         write(target, 0, &any);
         write(target, 1, &[any.as_slice(); 8].concat());
     }
@@ -200,7 +201,13 @@ fn config() -> Config {
         log: Log::default(),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),
+        transport: Transport::Tls(Files {
+            ca: "ca.crt".into(),
+            certificate: "node.crt".into(),
+            key: "node.key".into(),
+        }),
         storage: Storage::default(),
+        admin: None,
         clients: Vec::new(),
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }

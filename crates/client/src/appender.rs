@@ -9,6 +9,7 @@
 //! what was declined is sent again on it, after a pause.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
 
-use crate::connection::{ANSWER_BYTES_MAX, Connection};
+use crate::connection::{ANSWER_BYTES_MAX, Connection, root_cause};
 use crate::endpoints::Endpoints;
 use crate::proto::append_response::Outcome;
 use crate::proto::log_client::LogClient;
@@ -90,8 +91,8 @@ impl Appender {
             if self.tried.len() < TRIED_MAX {
                 self.tried.insert(address.clone());
             }
-            let endpoints = self.endpoints.clone();
-            let ending = match self.meanwhile(endpoints.connect(&address)).await {
+            let dialler = self.endpoints.dialler().clone();
+            let ending = match self.meanwhile(dialler.connect(&address)).await {
                 Ok(channel) => self.exchange(channel).await,
                 Err(error) => Ending::Lost { reason: error.to_string(), leader: None },
             };
@@ -379,7 +380,9 @@ fn address(leader: Option<Leader>) -> Option<String> {
 }
 
 fn lost(status: &Status) -> Ending {
-    let reason = format!("{:?}: {}", status.code(), status.message());
+    // A broken connection is "transport error", and the cause behind it says more.
+    let cause = status.source().map(root_cause);
+    let reason = format!("{:?}: {}", status.code(), cause.as_deref().unwrap_or(status.message()));
     Ending::Lost { reason, leader: None }
 }
 

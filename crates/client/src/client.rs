@@ -1,8 +1,8 @@
 //! What a user calls: append, read, tail, status, and faults on purpose.
 //!
-//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads
-//! and node calls open connections of their own, because they are addressed to other nodes and
-//! must not wait behind a burst of appends.
+//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads and node
+//! calls have connections of their own, because they are addressed to other nodes and must not wait
+//! behind a burst of appends; those of reads are kept, one a node.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,8 +24,7 @@ use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
-    StatusRequest, StatusResponse, TransferLeaderRequest,
-    TransferLeaderResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
 use crate::session::Session;
@@ -280,7 +279,7 @@ impl Client {
         ask: impl AsyncFnOnce(Connection) -> Result<Response<T>, Status>,
     ) -> Result<T, CallError> {
         let answer = async {
-            let channel = self.endpoints.connect(endpoint).await?;
+            let channel = self.endpoints.dialler().connect(endpoint).await?;
             ask(channel).await.map_err(|status| CallError::failed(endpoint, &status))
         };
         match timeout(self.timeout, answer).await {

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use paxos::{
-    Command, Config, HandOverId, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored, Slot,
-    SnapshotId, Value,
+    Command, Config, HandOverId, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored,
+    Slot, SnapshotId, Value,
 };
 
 use crate::log_time::LogClock;

@@ -80,9 +80,19 @@ struct Wish {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Whoever knows less than `least` is behind.
-    Looking { among: Vec<NodeId>, willing: BTreeMap<NodeId, Slot>, least: Slot, again: Instant },
-    Draining { to: NodeId },
-    Told { to: NodeId, again: Instant },
+    Looking {
+        among: Vec<NodeId>,
+        willing: BTreeMap<NodeId, Slot>,
+        least: Slot,
+        again: Instant,
+    },
+    Draining {
+        to: NodeId,
+    },
+    Told {
+        to: NodeId,
+        again: Instant,
+    },
 }
 
 /// What a leader is to do.

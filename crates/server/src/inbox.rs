@@ -73,6 +73,8 @@ pub struct ReplyTo<O = ()> {
     pub replies: mpsc::UnboundedSender<Replied<O>>,
     /// What pairs the answer with its question there.
     pub sequence: u64,
+    /// When it was asked.
+    pub asked: Instant,
 }
 
 /// An answer to one request.
@@ -110,6 +112,10 @@ pub struct Status {
     pub values: u64,
     /// Slots proposed here and not yet chosen.
     pub in_flight: u64,
+    /// Slots not known to be chosen, below one that is.
+    pub gaps: u64,
+    /// Clients' sessions that are open.
+    pub sessions: usize,
     /// What its acceptor has promised.
     pub promised: Option<Ballot>,
     /// Acceptors that have confirmed this leader lately.

@@ -30,6 +30,11 @@ pub mod file_disk;
 pub mod tls;
 pub mod transport;
 mod counters;
+pub mod metrics;
+mod threads;
+mod sight;
+mod health;
+mod admin;
 
 // Reads bytes that anybody may send, so the fuzzer must reach it.
 #[doc(hidden)]

@@ -21,7 +21,7 @@ use client::proto::StatusResponse;
 use client::{Client, Options as ClientOptions};
 use paxos::{ClusterId, DiskId, NodeId};
 use serde_json::json;
-use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing, Transport};
 use server::file_disk::FileDisk;
 use server::{Options, Server, Sockets, data_dir};
 
@@ -148,7 +148,9 @@ impl Cluster {
                     heartbeat: Duration::from_millis(100),
                     election_timeout: Duration::from_secs(1),
                 },
+                transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
+                admin: None,
                 clients: Vec::new(),
                 nodes: nodes.clone(),
             };

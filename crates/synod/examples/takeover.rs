@@ -63,11 +63,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         idle.push(gap(&acknowledged, async {}).await);
         let endpoint = cluster.endpoint(primary);
         let operator = cluster.client(&[primary]);
-        transfers.push(gap(&acknowledged, async {
-            if let Err(error) = operator.transfer_leader(&endpoint, None).await {
-                println!("{number:>3}  not transferred: {error}");
-            }
-        }).await);
+        transfers.push(
+            gap(&acknowledged, async {
+                if let Err(error) = operator.transfer_leader(&endpoint, None).await {
+                    println!("{number:>3}  not transferred: {error}");
+                }
+            })
+            .await,
+        );
         let primary = ready(&cluster).await;
         kills.push(gap(&acknowledged, async { cluster.kill(LEADERS[primary]) }).await);
         cluster.serve(LEADERS[primary]);

@@ -44,8 +44,12 @@ fn terminate(mut child: Child) -> Option<i32> {
 }
 
 /// Appends its own numbers one after the other until it is told to end; the slot of each.
-async fn append(client: Client, mut number: u64, ends: Arc<AtomicBool>, last: Arc<AtomicU64>)
--> BTreeMap<u64, u64> {
+async fn append(
+    client: Client,
+    mut number: u64,
+    ends: Arc<AtomicBool>,
+    last: Arc<AtomicU64>,
+) -> BTreeMap<u64, u64> {
     let mut slots = BTreeMap::new();
     while !ends.load(Ordering::Relaxed) {
         let answer = client.append(number.to_le_bytes().to_vec()).await;
@@ -92,8 +96,14 @@ async fn every_node_is_restarted_and_no_append_fails() {
     let entries: Vec<_> = entries.map(|entry| entry.expect("an entry")).collect().await;
     let found: BTreeMap<u64, u64> = entries
         .iter()
-        .filter_map(|entry| Some((entry.slot, u64::from_le_bytes(entry.value[..].try_into().ok()?))))
+        .filter_map(|entry| {
+            Some((entry.slot, u64::from_le_bytes(entry.value[..].try_into().ok()?)))
+        })
         .collect();
     assert_eq!(found, expected, "what was appended is there, once");
+    // For comparison: one that dies without a word costs a moment, and no append either.
+    let leader = cluster.primary().await;
+    cluster.kill(NODES[leader]);
+    client.append("after a death").await.expect("appended");
     println!("{} values, over {} restarts", found.len(), NODES.len());
 }

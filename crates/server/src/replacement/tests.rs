@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use paxos::{ClusterId, Slot};
 
 use super::*;
-use crate::config::{Log, Node, Quorums, Storage, Timing, parse_identity};
+use crate::config::{Log, Node, Quorums, Storage, Timing, Transport, parse_identity};
 use crate::{Options, rehearse};
 
 const NODE: NodeId = NodeId(2);
@@ -43,7 +43,9 @@ impl Cluster {
                 log: Log::default(),
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),
+                transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
+                admin: None,
                 clients: Vec::new(),
                 nodes: nodes.clone(),
             };

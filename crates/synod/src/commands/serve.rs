@@ -38,7 +38,7 @@ pub(crate) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> Result<Exit, CliError> {
     let config = Config::load(&args.config)?;
-    logging::start(&args.logging)?;
+    logging::start(&args.logging, config.id.0)?;
     let runtime = runtime::for_a_server()?;
     // Not `block_on`: here the first signal begins the end, and only the second one is it.
     let result = runtime.block_on(async {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::{Client, Options};
+use client::{Client, Credentials, Options};
 
 /// How long anything may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,9 +92,16 @@ impl Cluster {
 
     /// A client that knows some of the leaders.
     pub fn client(&self, leaders: &[usize]) -> Client {
+        self.client_within(leaders, PATIENCE)
+    }
+
+    /// The same with less patience.
+    pub fn client_within(&self, leaders: &[usize], timeout: Duration) -> Client {
         let endpoints = leaders.iter().map(|leader| self.endpoint(*leader)).collect();
-        let options = Options { timeout: PATIENCE, ..Options::new(endpoints) };
-        Client::new(options).expect("a client")
+        let credentials = Credentials::load(&self.directory.join("admin")).expect("credentials");
+        let options = Options::new(endpoints);
+        Client::new(Options { timeout, credentials: Some(credentials), ..options })
+            .expect("a client")
     }
 
     /// Which leader leads.

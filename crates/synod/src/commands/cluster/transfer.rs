@@ -139,6 +139,6 @@ mod tests {
             leader: Some(Leader { node: 2, address: "host:2".into() }),
             ballot: Some(Ballot { round: 4, leader: 2, incarnation: 1 }),
         };
-        assert_eq!(rendered(&report(1, moved), Format::Plain), "1\t2\thost:2\t4·2\n");
+        assert_eq!(rendered(Format::Plain, &report(1, moved)), "1\t2\thost:2\t4·2\n");
     }
 }

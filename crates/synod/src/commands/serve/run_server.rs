@@ -20,7 +20,8 @@ pub(super) async fn run_server(
 ) -> Result<Exit, CliError> {
     let sockets = Sockets::bind(&config)?;
     let patience = config.shutdown_timeout;
-    let server = Server::start(config, sockets, Options { dev, ..Options::default() })?;
+    let commit = super::super::version::COMMIT.unwrap_or_default();
+    let server = Server::start(config, sockets, Options { dev, commit, ..Options::default() })?;
     tokio::select! {
         () = stop => verdict(server.leave(patience).await),
         () = ended(&server) => verdict(server.stop().await),
