@@ -243,6 +243,10 @@ impl Config {
             let quoted = toml::Value::String(data_dir.display().to_string());
             writeln!(text, "data_dir = {quoted}  # from this file's directory")?;
         }
+        if self.shutdown_timeout != SHUTDOWN_TIMEOUT {
+            let timeout = format_duration(self.shutdown_timeout);
+            writeln!(text, "shutdown_timeout = \"{timeout}\"")?;
+        }
         Ok(())
     }
 
@@ -408,7 +412,7 @@ mod tests {
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             listen: None,
-            shutdown_timeout: SHUTDOWN_TIMEOUT,
+            shutdown_timeout: Duration::from_secs(30),
             log: Log::default(),
             quorums: Quorums { phase1: 2, phase2: 1 },
             timing: Timing {
@@ -440,6 +444,22 @@ mod tests {
                 node(3, Role::Acceptor),
                 node(4, Role::Acceptor),
             ],
+        }
+    }
+
+    #[test]
+    fn a_node_takes_a_while_to_stop_and_no_more() {
+        let with = |line: &str| {
+            let config = Config { shutdown_timeout: SHUTDOWN_TIMEOUT, ..example() };
+            let text = format!("{line}\n{}", config.to_toml());
+            let config = Config::parse(&text, Path::new("synod.toml"));
+            config.map(|config| config.shutdown_timeout).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(""), Ok(SHUTDOWN_TIMEOUT));
+        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(Duration::from_secs(90)));
+        for wrong in ["99ms", "11m"] {
+            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
+            assert!(error.contains("between 100ms and 600s"), "{error}");
         }
     }
 
