@@ -60,6 +60,16 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub(crate) rate: u32,
 
+    /// The size of each node's file system, where it has one. By default several times what is
+    /// needed; a small one is full of votes after some minutes, and must not stay so
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 400,
+        value_parser = clap::value_parser!(u64).range(32..=4096)
+    )]
+    pub(crate) disk_mib: u64,
+
     /// Only these kinds of faults, by their names, comma-separated
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) only: Vec<String>,

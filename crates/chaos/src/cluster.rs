@@ -48,7 +48,7 @@ impl Cluster {
         synod: &Path,
         directory: &Path,
         spaces: Option<Spaces>,
-        has_disks: bool,
+        disk_bytes: Option<u64>,
     ) -> Outcome<Cluster> {
         let home = directory.join("nodes");
         let address = |name: &str| spaces.as_ref().map(|spaces| spaces.address(name));
@@ -57,7 +57,7 @@ impl Cluster {
         let (synod, directory) = (synod.to_owned(), directory.to_owned());
         let mut cluster = Cluster { nodes: Vec::new(), spaces, synod, directory };
         for place in places {
-            let disk = cluster.make_disk(&home, &place, has_disks)?;
+            let disk = cluster.make_disk(&home, &place, disk_bytes)?;
             cluster.nodes.push(Node {
                 place,
                 disk,
@@ -70,13 +70,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn make_disk(&self, home: &Path, place: &Place, has_disks: bool) -> Outcome<Option<Disk>> {
+    fn make_disk(&self, home: &Path, place: &Place, bytes: Option<u64>) -> Outcome<Option<Disk>> {
         let Some(data) = &place.data else { return Ok(None) };
         let node = home.join(&place.name);
         let mount = node.join("disk");
-        let disk = if has_disks {
+        let disk = if let Some(bytes) = bytes {
             let image = self.directory.join(format!("{}.ext4", place.name));
-            Some(Disk::make(image, mount.clone())?)
+            Some(Disk::make(image, mount.clone(), bytes)?)
         } else {
             fs::create_dir_all(&mount)?;
             None

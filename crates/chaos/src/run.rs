@@ -80,7 +80,8 @@ fn within(
     only: &[Kind],
 ) -> Outcome<End> {
     let spaces = if arguments.loopback { None } else { spaces() };
-    let has_disks = !arguments.loopback && has_disks(directory);
+    let disk_bytes = arguments.disk_mib << 20;
+    let has_disks = !arguments.loopback && has_disks(directory, disk_bytes);
     let abilities = Abilities { spaces: spaces.is_some(), disks: has_disks };
     println!(
         "network: {}; disks: {}",
@@ -96,7 +97,7 @@ fn within(
     let guard = runtime.enter();
     let is_stopping = stop_signal();
     let (notes, writer) = notes::open(directory);
-    let cluster = Cluster::make(synod, directory, spaces, has_disks)?;
+    let cluster = Cluster::make(synod, directory, spaces, has_disks.then_some(disk_bytes))?;
     let client = clients::client(vec![cluster.endpoint(0)], Duration::from_secs(1))?;
     let mut world = World {
         cluster,
@@ -131,12 +132,7 @@ fn within(
         wrong.push(error.to_string());
     }
     if !wrong.is_empty() {
-        for learner in world.learners() {
-            world.cluster.keep(learner, "end")?;
-        }
-        for acceptor in world.cluster.of(Role::Acceptor).collect::<Vec<_>>() {
-            world.cluster.keep(acceptor, "end")?;
-        }
+        keep_all(&world);
     }
     drop(world);
     writer.finish()?;
@@ -152,6 +148,15 @@ fn within(
     }
     println!("verdict: every promise was kept");
     Ok(End::Kept)
+}
+
+/// What the nodes' disks hold, before they are gone.
+fn keep_all(world: &World) {
+    for node in 0..world.cluster.nodes.len() {
+        if let Err(error) = world.cluster.keep(node, "end") {
+            eprintln!("not kept: {error}");
+        }
+    }
 }
 
 fn tell(directed: &Directed, skipped: u64) {
@@ -250,9 +255,9 @@ fn spaces() -> Option<Spaces> {
 }
 
 /// Whether small file systems can be made, mounted, and lose their power.
-fn has_disks(directory: &Path) -> bool {
+fn has_disks(directory: &Path, bytes: u64) -> bool {
     let (image, mount) = (directory.join("probe.ext4"), directory.join("probe"));
-    let probe = Disk::make(image, mount.clone()).and_then(|disk| {
+    let probe = Disk::make(image, mount.clone(), bytes).and_then(|disk| {
         disk.lose_power()?;
         disk.regain_power()
     });
