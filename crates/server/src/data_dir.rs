@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicU64;
 
 use journal::{AppendError, Disk, DiskErrorKind, Entry, Identity, Journal, OpenError, Options};
 use node::Ledger;
-use node::recovery::{Recovery, RecoveryError, replacement};
+use node::recovery::{Recovery, RecoveryError, replacement, restored};
 use paxos::wire::{WireError, decode_record};
-use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
+use paxos::{ClusterId, Configuration, DiskId, NodeId, Record, Slot};
 use thiserror::Error;
 
 use crate::file_disk::FileDisk;
@@ -142,6 +142,28 @@ pub fn format_replacement(
     node: NodeId,
     disk: DiskId,
 ) -> Result<(), DataDirError> {
+    format_with(path, configuration, node, disk, &replacement(configuration))
+}
+
+/// Makes the journal of an acceptor whose cluster goes on from a snapshot, which covers everything
+/// below a slot.
+pub fn format_restored(
+    path: &Path,
+    configuration: &Configuration,
+    (node, disk): (NodeId, DiskId),
+    below: Slot,
+) -> Result<(), DataDirError> {
+    format_with(path, configuration, node, disk, &restored(configuration, below))
+}
+
+/// Makes a journal that begins with a frame which must not be lost.
+fn format_with(
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+    frame: &[u8],
+) -> Result<(), DataDirError> {
     let failed = |why| DataDirError::Disk { path: path.to_owned(), why };
     format(path, configuration.cluster(), node, disk)?;
     let identity = identity(configuration.cluster(), node, disk);
@@ -151,9 +173,9 @@ pub fn format_replacement(
     // Twice: the second frame is evidence that the first was durable. Alone, it could rot and be
     // taken for a write that never ended, and the acceptor for one that has never voted.
     for _ in 0..2 {
-        journal.append(&replacement(configuration)).map_err(|error| match error {
+        journal.append(frame).map_err(|error| match error {
             AppendError::Full(why) | AppendError::Disk(why) => failed(why),
-            AppendError::TooLong { .. } => unreachable!("a mark has a few bytes"),
+            AppendError::TooLong { .. } => unreachable!("the frame has a few bytes"),
         })?;
         journal.sync().map_err(failed)?;
     }

@@ -23,7 +23,10 @@ mod snapshotter;
 mod shelf;
 pub mod data_dir;
 pub mod replacement;
+pub mod restore;
+pub mod snapshot_file;
 pub mod file_disk;
+pub mod tls;
 pub mod transport;
 mod counters;
 

@@ -23,9 +23,10 @@ use node::History;
 use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
 use thiserror::Error;
 use tokio::sync::watch;
-use tonic::transport::server::TcpIncoming;
 
 use crate::api::Api;
+use crate::api::access::{Access, Guard};
+use crate::api::listener::listen;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
@@ -39,6 +40,15 @@ use crate::transport::udp::{self, Udp};
 
 /// How long streams and calls of clients may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Calls of one client's connection at once, at most.
+const STREAMS_MAX: u32 = 256;
+
+/// What a request may say before it begins.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// How often a client must prove that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// What is decided when a node starts, beside its configuration.
 #[derive(Clone, Debug, Default)]
@@ -123,10 +133,11 @@ impl Sockets {
     /// Binds the addresses of a configuration's own node.
     pub fn bind(config: &Config) -> Result<Sockets, StartError> {
         let own = config.own();
+        let (peers, clients) = (config.listens_at(own.peers), config.listens_at(own.clients));
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(own.peers).map_err(failed(own.peers))?,
-            clients: TcpListener::bind(own.clients).map_err(failed(own.clients))?,
+            peers: UdpSocket::bind(peers).map_err(failed(peers))?,
+            clients: TcpListener::bind(clients).map_err(failed(clients))?,
         })
     }
 }
@@ -246,12 +257,20 @@ fn serve(
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    // Answers are small and many: none of them may wait for a larger packet to fill.
-    let incoming =
-        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let counters = api.switches.counters.clone();
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, counters.clone());
+    let access = match &api.config.clients[..] {
+        [] => Access::Open,
+        grants => Access::Granted(grants.into()),
+    };
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .layer(Guard { access, counters })
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(ChaosServer::new(api))
