@@ -7,20 +7,20 @@
 
 mod server;
 pub mod runtime;
-mod recovery;
+pub mod recovery;
 pub mod local;
 mod membership;
 pub mod config;
 mod api;
 mod switches;
-mod hosted;
+pub mod hosted;
 mod page;
-mod inbox;
+pub mod inbox;
 mod driver;
 mod post;
 mod writer;
 mod snapshotter;
-mod shelf;
+pub mod shelf;
 pub mod data_dir;
 pub mod replacement;
 pub mod restore;
