@@ -277,7 +277,7 @@ impl<S: StateMachine> Start<S> {
         let (me, path) = (self.me, self.storage.name());
         let failed = |why| StartError::Disk { path: path.clone(), why };
         let start = Instant::now();
-        let mut told = start;
+        let (mut told, mut asked) = (start, None::<Instant>);
         loop {
             let step = door.birth().next();
             match step.map_err(|trouble| explain::<S>(trouble, &path))? {
@@ -296,6 +296,7 @@ impl<S: StateMachine> Start<S> {
                     let kept = Kept { pledged, ..door.birth().kept().clone() };
                     identity::keep(&mut disk, me, &kept).map_err(failed)?;
                     door.birth().pledged(certificate);
+                    asked = None;
                     continue;
                 }
                 Step::Wait => {
@@ -306,7 +307,11 @@ impl<S: StateMachine> Start<S> {
                     }
                 }
             }
-            door.ask(members);
+            // Answers wake us, and must not make us ask at once again.
+            if asked.is_none_or(|at| at.elapsed() >= ASK) {
+                door.ask(members);
+                asked = Some(Instant::now());
+            }
             tokio::time::timeout(ASK, door.heard.notified()).await.ok();
         }
     }

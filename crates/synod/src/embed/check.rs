@@ -116,11 +116,13 @@ fn one_seed<S: StateMachine>(
     }
     let seen = Arc::new(Mutex::new(Seen::default()));
     let make = &mut || Witnessed { hosting: hosting(machine()), seen: seen.clone() };
-    let replicated = sim::replicate(rng.draw(), make, values)?;
+    let replicated = sim::replicate(rng.draw(), make, values);
     let seen = std::mem::take(&mut *lock(&seen));
+    // What a machine has answered otherwise is the reason of what differs later.
     if let Some(finding) = seen.finding {
         return Err(finding);
     }
+    let replicated = replicated?;
     let log: Vec<(Slot, Request, Output)> =
         seen.log.into_iter().map(|(slot, (request, output))| (slot, request, output)).collect();
 

@@ -229,9 +229,9 @@ mod tests {
         (door, jobs)
     }
 
-    fn handed_on(value: &[u8]) -> Vec<u8> {
+    fn handed_on(other: &Door<Sum>, value: &[u8]) -> Vec<u8> {
         let request = Request::append(Slot(3), 1, 1, value).unwrap();
-        let mut out = door(2).0.head(HANDED_ON, CLUSTER, NodeId(1));
+        let mut out = other.head(HANDED_ON, CLUSTER, NodeId(1));
         out.extend(1_u32.to_le_bytes());
         out.extend_from_slice(request.command());
         out
@@ -255,19 +255,19 @@ mod tests {
 
     #[test]
     fn only_what_every_node_can_read_is_proposed_for_another() {
-        let (door, jobs) = door(1);
+        let ((door, jobs), (other, _)) = (door(1), door(2));
         let good = encode(300);
-        assert!(door.deliver(NodeId(2), handed_on(&good)));
+        assert!(door.deliver(NodeId(2), handed_on(&other, &good)));
         assert!(matches!(jobs.ready(), Some(Job::Append(..))));
         let mut long = good.clone();
         long.push(0);
         let mut version = good.clone();
         version[0] = 2;
         for bad in [&good[..5], &long, &version, b""] {
-            assert!(door.deliver(NodeId(2), handed_on(bad)));
+            assert!(door.deliver(NodeId(2), handed_on(&other, bad)));
             assert!(jobs.ready().is_none(), "{bad:?}");
         }
-        let mut foreign = handed_on(&good);
+        let mut foreign = handed_on(&other, &good);
         foreign[2] ^= 1;
         door.deliver(NodeId(2), foreign);
         assert!(jobs.ready().is_none(), "another cluster's");
@@ -275,12 +275,12 @@ mod tests {
 
     #[test]
     fn no_bytes_make_it_panic() {
-        let (door, jobs) = door(1);
+        let ((door, jobs), (other, _)) = (door(1), door(2));
         let good = encode(300);
-        let hello = door.encode_hello(NodeId(1), &door.birth().hello(true));
+        let hello = other.encode_hello(NodeId(1), &other.birth().hello(true));
         let mut rng = Rng::new(3);
         for _ in 0..20_000 {
-            let mut bytes = if rng.below(2) == 0 { handed_on(&good) } else { hello.clone() };
+            let mut bytes = if rng.below(2) == 0 { handed_on(&other, &good) } else { hello.clone() };
             for _ in 0..=rng.below(4) {
                 let at = rng.index(bytes.len());
                 bytes[at] = rng.below(256) as u8;

@@ -297,11 +297,7 @@ const STOPPED: &str = "it was asked to";
 
 impl<S: StateMachine> Inner<S> {
     pub(crate) fn asking(&self) -> Asking<S> {
-        Asking {
-            door: self.door.clone(),
-            inbox: self.inbox.clone(),
-            applied: self.applied.clone(),
-        }
+        Asking { door: self.door.clone(), inbox: self.inbox.clone(), applied: self.applied.clone() }
     }
 
     /// Proposes in the node's own session: one copy at most is applied.
