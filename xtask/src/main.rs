@@ -3,6 +3,7 @@
 //! xtask soak`: walks over fresh seeds, for hours. `cargo xtask fuzz`: inputs that nobody thought
 //! of. Checks never edit files.
 
+mod chaos;
 mod fuzz;
 mod museum;
 mod soak;
@@ -32,11 +33,15 @@ fn main() -> ExitCode {
     let steps: &[&[&str]] = match task.as_deref() {
         Some("ci") => &CI,
         Some("fix") => &FIX,
+        Some("chaos") => return chaos::run(env::args().skip(2)),
         Some("fuzz") => return fuzz::run(env::args().skip(2)),
         Some("museum") => return open_museum(),
         Some("soak") => return soak::run(env::args().skip(2)),
         _ => {
-            eprintln!("usage: cargo xtask ci|fix|fuzz|museum [--only NAME]|soak --hours N");
+            eprintln!(
+                "usage: cargo xtask ci|chaos [-- OPTIONS]|fix|fuzz|museum [--only NAME]|\
+                 soak --hours N"
+            );
             return ExitCode::from(2);
         }
     };

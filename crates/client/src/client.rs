@@ -1,8 +1,8 @@
 //! What a user calls: append, read, tail, status, and faults on purpose.
 //!
-//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads
-//! and node calls open connections of their own, because they are addressed to other nodes and
-//! must not wait behind a burst of appends.
+//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads and node
+//! calls have connections of their own, because they are addressed to other nodes and must not wait
+//! behind a burst of appends; those of reads are kept, one a node.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
-    StatusRequest, StatusResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
 use crate::session::Session;
@@ -238,6 +238,18 @@ impl Client {
         self.call(endpoint, ask).await
     }
 
+    /// Has another node lead in the place of the one at `endpoint`, which must lead: node `to`, or
+    /// whichever could. Returns once it does.
+    pub async fn transfer_leader(
+        &self,
+        endpoint: &str,
+        to: Option<u32>,
+    ) -> Result<TransferLeaderResponse, CallError> {
+        let request = TransferLeaderRequest { to: to.unwrap_or_default() };
+        let ask = async |channel| ClusterClient::new(channel).transfer_leader(request).await;
+        self.call(endpoint, ask).await
+    }
+
     /// The node neither hears nor speaks to its peers until it recovers. Needs a node in dev mode.
     pub async fn fail(&self, endpoint: &str) -> Result<(), CallError> {
         let ask = async |channel| ChaosClient::new(channel).fail(FailRequest {}).await;
@@ -267,7 +279,7 @@ impl Client {
         ask: impl AsyncFnOnce(Connection) -> Result<Response<T>, Status>,
     ) -> Result<T, CallError> {
         let answer = async {
-            let channel = self.endpoints.connect(endpoint).await?;
+            let channel = self.endpoints.dialler().connect(endpoint).await?;
             ask(channel).await.map_err(|status| CallError::failed(endpoint, &status))
         };
         match timeout(self.timeout, answer).await {

@@ -7,6 +7,7 @@
 
 mod server;
 pub mod runtime;
+mod leaving;
 pub mod recovery;
 pub mod local;
 mod membership;
@@ -29,6 +30,11 @@ pub mod file_disk;
 pub mod tls;
 pub mod transport;
 mod counters;
+pub mod metrics;
+mod threads;
+mod sight;
+mod health;
+mod admin;
 
 // Reads bytes that anybody may send, so the fuzzer must reach it.
 #[doc(hidden)]

@@ -21,7 +21,7 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "endpoints")]
     config: Option<PathBuf>,
 
-    /// Who asks: a directory with ca.pem, and certificate.pem and key.pem or a token [env:
+    /// Who asks: a directory with ca.crt, and client.crt and client.key or a token [env:
     /// SYNOD_CREDENTIALS]
     #[arg(long, value_name = "DIR")]
     credentials: Option<PathBuf>,

@@ -157,12 +157,13 @@ impl Layers {
         let mut config = file::parse(&text, &reading).map_err(|located| place.error(located))?;
         let table = laid_over(&text, &over).expect("it was read before");
         let settings = place.settings(&config, table.get_ref());
-        let is_filed = |it: &&Setting| matches!(it.origin, Origin::File { .. });
-        let filed = settings.iter().find(|it| it.name == "data_dir").filter(is_filed).is_some();
-        if let (true, Some(data_dir), Some(directory)) =
-            (filed, &mut config.data_dir, file.parent())
-        {
-            *data_dir = directory.join(&*data_dir);
+        let is_filed = |name: &str| {
+            let setting = settings.iter().find(|it| it.name == name);
+            setting.is_some_and(|it| matches!(it.origin, Origin::File { .. }))
+        };
+        if let Some(directory) = file.parent() {
+            let filed = config.paths().filter(|(name, _)| is_filed(name));
+            filed.for_each(|(_, path)| *path = directory.join(&*path));
         }
         Ok(Resolved { config, file, settings })
     }
@@ -292,6 +293,7 @@ mod tests {
     const FILE: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
 id = 3
 data_dir = "data"
+network.transport = "plaintext-udp"
 [storage]
 history_bytes = "1MiB"
 
@@ -361,7 +363,7 @@ clients = "127.0.0.1:7201"
     fn options_win_over_variables_over_the_file_over_defaults() {
         let key = "storage.history_bytes";
         let mut given = Given::new(FILE);
-        assert_eq!(given.says(key), pair("1MiB", "line 5"));
+        assert_eq!(given.says(key), pair("1MiB", "line 6"));
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2MiB");
         assert_eq!(given.says(key), pair("2MiB", "SYNOD_STORAGE_HISTORY_BYTES"));
         given.set("storage.history_bytes=3MiB");
@@ -390,10 +392,10 @@ clients = "127.0.0.1:7201"
     #[test]
     fn each_node_is_found_by_its_id() {
         let given = Given::new(FILE);
-        assert_eq!(given.says("node[1].peers"), pair("127.0.0.1:7101", "line 17"));
-        assert_eq!(given.says("node[3].roles"), pair("acceptor, learner", "line 9"));
+        assert_eq!(given.says("node[1].peers"), pair("127.0.0.1:7101", "line 18"));
+        assert_eq!(given.says("node[3].roles"), pair("acceptor, learner", "line 10"));
         let (clients, origin) = given.says("node[3].clients");
-        assert!(clients.ends_with(":7203") && origin == "line 12", "{clients} {origin}");
+        assert!(clients.ends_with(":7203") && origin == "line 13", "{clients} {origin}");
     }
 
     #[test]
@@ -409,7 +411,7 @@ clients = "127.0.0.1:7201"
     fn an_error_names_who_said_it() {
         let mut given = Given::new(&FILE.replace("1MiB", "1KiB"));
         let small = "`history_bytes`: must be between 64KiB and 2GiB";
-        assert_eq!(given.wrong(), format!("synod.toml:5: {small}"));
+        assert_eq!(given.wrong(), format!("synod.toml:6: {small}"));
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2KiB");
         assert_eq!(given.wrong(), format!("SYNOD_STORAGE_HISTORY_BYTES: {small}"));
         given.set("storage.history_bytes=3KiB");
@@ -424,7 +426,7 @@ clients = "127.0.0.1:7201"
         let file = FILE.replace("[storage]\nhistory_bytes = \"1MiB\"", "storage = 3");
         let mut given = Given::new(&file);
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2MiB");
-        assert!(given.wrong().starts_with("synod.toml:4: invalid type"), "{}", given.wrong());
+        assert!(given.wrong().starts_with("synod.toml:5: invalid type"), "{}", given.wrong());
     }
 
     #[test]

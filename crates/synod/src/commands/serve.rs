@@ -14,7 +14,8 @@ use crate::runtime;
 /// Run a node
 ///
 /// The configuration is checked whole before anything is opened. SIGINT and SIGTERM stop the node
-/// gracefully; a second one stops it at once, which is as safe as a crash.
+/// in order, within its `shutdown_timeout`: another node leads first, and what is under way is
+/// answered. A second one stops it at once, which is as safe as a crash.
 ///
 /// Exit codes: 0 stopped, 1 failed, 2 bad configuration, 7 the data directory is damaged, empty or
 /// another node's, 10 agreement is broken.
@@ -37,7 +38,7 @@ pub(crate) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> Result<Exit, CliError> {
     let config = Config::load(&args.config)?;
-    logging::start(&args.logging)?;
+    logging::start(&args.logging, config.id.0)?;
     let runtime = runtime::for_a_server()?;
     // Not `block_on`: here the first signal begins the end, and only the second one is it.
     let result = runtime.block_on(async {

@@ -136,7 +136,7 @@ impl<S: StateMachine> Asking<S> {
 fn reply_to() -> (ReplyTo<Output>, UnboundedReceiver<Replied<Output>>) {
     // One answer at most is ever sent.
     let (replies, receiver) = mpsc::unbounded_channel();
-    (ReplyTo { replies, sequence: 0 }, receiver)
+    (ReplyTo { replies, sequence: 0, asked: std::time::Instant::now() }, receiver)
 }
 
 async fn reply(

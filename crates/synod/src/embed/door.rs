@@ -13,6 +13,7 @@
 //! has no answer: it is applied where it came from as well.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use node::{Kind, Request};
 use paxos::{ClusterId, Command, DiskId, NodeId};
@@ -74,7 +75,8 @@ impl<S: StateMachine> Door<S> {
             Some(&HANDED_ON) => {
                 let Some(born) = self.born.get() else { return true };
                 let Some(request) = self.handed_on(born, from, &bytes) else { return true };
-                let to = ReplyTo { replies: born.nobody.clone(), sequence: 0 };
+                let (replies, asked) = (born.nobody.clone(), Instant::now());
+                let to = ReplyTo { replies, sequence: 0, asked };
                 born.inbox.offer(Job::Append(request, to)).is_ok()
             }
             _ => match self.born.get() {
@@ -280,7 +282,8 @@ mod tests {
         let hello = other.encode_hello(NodeId(1), &other.birth().hello(true));
         let mut rng = Rng::new(3);
         for _ in 0..20_000 {
-            let mut bytes = if rng.below(2) == 0 { handed_on(&other, &good) } else { hello.clone() };
+            let mut bytes =
+                if rng.below(2) == 0 { handed_on(&other, &good) } else { hello.clone() };
             for _ in 0..=rng.below(4) {
                 let at = rng.index(bytes.len());
                 bytes[at] = rng.below(256) as u8;

@@ -94,6 +94,45 @@ pub enum ReadError {
     Stopped(#[from] Stopped),
 }
 
+/// Why another node does not lead. The one that led goes on, unless it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// This node does not lead. Ask the one that does.
+    #[error("this node does not lead (leader: {leader:?})")]
+    NotLeading {
+        /// Who leads, if that is known.
+        leader: Option<NodeId>,
+    },
+    /// Somebody has asked for it before, and it is not over.
+    #[error("leadership is being handed over already")]
+    UnderWay,
+    /// There is no such member.
+    #[error("node {node} is no member that may lead")]
+    NoMember {
+        /// Who was named.
+        node: NodeId,
+    },
+    /// It is not heard, behind, or cut off from a majority. Ask again later.
+    #[error("node {to} is not ready to lead")]
+    NotReady {
+        /// Who was named.
+        to: NodeId,
+    },
+    /// It was told to lead, and was not heard to. Whoever leads now is found out by asking.
+    #[error("node {to} was told to lead and was not heard to")]
+    NotTaken {
+        /// Who was named.
+        to: NodeId,
+    },
+    /// Too much is waiting. Ask again a little later.
+    #[error("too much is waiting")]
+    Overloaded,
+    /// This node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 /// Why the log does not go on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

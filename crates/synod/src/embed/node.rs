@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use node::{Consistency, Nonce, Request};
-use paxos::{NodeId, Part, Slot};
+use paxos::{HandOverRefusal, NodeId, Part, Slot};
 use server::End;
 use server::hosted::{self, Question, State, Unreadable};
 use server::inbox::{Inbox, Job};
@@ -18,7 +18,7 @@ use super::asking::Asking;
 use super::builder::Builder;
 use super::codec::{decode_command, encode_command};
 use super::door::Door;
-use super::error::{LogError, ProposeError, ReadError, ShutdownError, Stopped};
+use super::error::{LogError, ProposeError, ReadError, ShutdownError, Stopped, TransferError};
 use super::hosting::{Faults, Hosting};
 use super::machine::{Committed, Entry, Event, Role, StateMachine, Status};
 use super::session::{LIFETIME, Lane, finished};
@@ -270,12 +270,36 @@ impl<S: StateMachine> Node<S> {
         })
     }
 
-    /// Stops the node, for all its handles: what was asked before is done as far as this node can
-    /// do it, and what was written is synced.
+    /// Has another node lead. Asked of the node that leads; that it leads no more is told by its
+    /// events.
+    pub async fn transfer_leadership(&self, to: NodeId) -> Result<(), TransferError> {
+        let (answer, outcome) = oneshot::channel();
+        if self.inner.inbox.offer(Job::HandOver { to: Some(to), answer }).is_err() {
+            if self.inner.is_gone() {
+                return Err(self.inner.why_stopped().await.into());
+            }
+            return Err(TransferError::Overloaded);
+        }
+        match outcome.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(HandOverRefusal::NotLeading { leader })) => {
+                Err(TransferError::NotLeading { leader })
+            }
+            Ok(Err(HandOverRefusal::UnderWay)) => Err(TransferError::UnderWay),
+            Ok(Err(HandOverRefusal::NoLeader { node })) => Err(TransferError::NoMember { node }),
+            Ok(Err(HandOverRefusal::NobodyReady)) => Err(TransferError::NotReady { to }),
+            Ok(Err(HandOverRefusal::NotTaken { to })) => Err(TransferError::NotTaken { to }),
+            Err(_) => Err(self.inner.why_stopped().await.into()),
+        }
+    }
+
+    /// Stops the node, for all its handles, such that the others hardly notice: if it leads, another
+    /// one does first; what was asked before is answered, and what was written is synced. Takes five
+    /// seconds at most where there is nobody to hand over to.
     pub async fn shutdown(self) -> Result<(), ShutdownError> {
         let threads = lock(&self.inner.threads).take();
         if let Some(threads) = threads {
-            threads.ask_to_stop().await;
+            threads.leave(LEAVE).await;
             self.inner.join(threads).await;
         }
         match self.inner.ended.get().map(String::as_str) {
@@ -292,6 +316,9 @@ impl<S: StateMachine> Node<S> {
         self.inner.why_stopped().await
     }
 }
+
+/// How long a node may take to leave.
+const LEAVE: Duration = Duration::from_secs(5);
 
 const STOPPED: &str = "it was asked to";
 

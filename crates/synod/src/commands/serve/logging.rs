@@ -1,11 +1,17 @@
 //! Where a node's log goes, how it looks, and how much of it there is.
 
+mod lines;
+mod repeats;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _};
+use std::panic;
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::CliError;
+use lines::Lines;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
@@ -30,17 +36,43 @@ enum LogFormat {
     Json,
 }
 
-pub(super) fn start(args: &LoggingArgs) -> Result<(), CliError> {
+/// Logs of this node from here on.
+pub(super) fn start(args: &LoggingArgs, node: u32) -> Result<(), CliError> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let filter = filter(args.log_level.as_deref(), variable)?;
     let is_terminal = io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match args.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).init(),
-        LogFormat::Auto if !is_terminal => logs.json().flatten_event(true).init(),
-        LogFormat::Auto | LogFormat::Text => logs.with_ansi(is_terminal).init(),
-    }
+    let is_json = match args.log_format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !is_terminal,
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(is_terminal && !is_json)
+        .event_format(Lines::new(node, is_json))
+        .init();
+    log_panics();
     Ok(())
+}
+
+/// A failed assertion is a line of the log like any other, with its time and its node. If nobody
+/// wants to see errors, it is said all the same.
+fn log_panics() {
+    let otherwise = panic::take_hook();
+    panic::set_hook(Box::new(move |panicked| {
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            return otherwise(panicked);
+        }
+        let said = panicked.payload();
+        let why = said.downcast_ref::<&str>().copied();
+        let why = why.or_else(|| said.downcast_ref::<String>().map(String::as_str));
+        let at = panicked.location().map(ToString::to_string);
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        let backtrace = backtrace.map(|it| it.to_string());
+        tracing::error!(why, at, backtrace, "an assertion failed: this is a bug");
+    }));
 }
 
 /// The option first, then the environment, the project's own variable before the common one.

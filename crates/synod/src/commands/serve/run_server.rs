@@ -19,12 +19,13 @@ pub(super) async fn run_server(
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, CliError> {
     let sockets = Sockets::bind(&config)?;
-    let server = Server::start(config, sockets, Options { dev, ..Options::default() })?;
+    let patience = config.shutdown_timeout;
+    let commit = super::super::version::COMMIT.unwrap_or_default();
+    let server = Server::start(config, sockets, Options { dev, commit, ..Options::default() })?;
     tokio::select! {
-        () = stop => {}
-        () = ended(&server) => {}
+        () = stop => verdict(server.leave(patience).await),
+        () = ended(&server) => verdict(server.stop().await),
     }
-    verdict(server.stop().await)
 }
 
 async fn ended(server: &Server) {
