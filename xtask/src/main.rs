@@ -11,10 +11,12 @@ mod soak;
 use std::env;
 use std::process::{Command, ExitCode};
 
-const CI: [&[&str]; 6] = [
+const CI: [&[&str]; 7] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     &["test", "--workspace", "--locked"],
+    // What embedders compile.
+    &["check", "-p", "synod", "--lib", "--no-default-features", "--locked"],
     &[
         "run", "--quiet", "--locked", "-p", "synod", "--", "sim", "run", "--seeds", "2000",
         "--twice", "-o", "table",

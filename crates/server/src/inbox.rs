@@ -33,6 +33,10 @@ pub enum Job<M: StateMachine = History> {
     },
     /// A client's request.
     Append(Request, ReplyTo<M::Output>),
+    /// A request that another node proposes: who wants to know what becomes of it here.
+    Expect(Request, ReplyTo<M::Output>),
+    /// Nobody waits any more for a request that was expected.
+    Forget(Request),
     /// A question to the state.
     Read(Read<M>),
     /// What this node sees.
@@ -149,7 +153,9 @@ impl<M: StateMachine> Job<M> {
     fn bytes(&self) -> usize {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
-            Job::Append(request, _) => request.command().len(),
+            Job::Append(request, _) | Job::Expect(request, _) | Job::Forget(request) => {
+                request.command().len()
+            }
             Job::Thawed(..) | Job::Kept { .. } => 0,
             Job::Read(_) | Job::Status(_) => 0,
             Job::NotKept | Job::Room(_) => 0,

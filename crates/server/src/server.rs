@@ -183,6 +183,7 @@ impl Server {
             inbox: (inbox.clone(), jobs),
             outbound: adversary.clone(),
             counters: counters.clone(),
+            events: None,
             failed: failed.clone(),
             origin,
         })?;
