@@ -22,6 +22,7 @@
 //! | `endpoints` | which node is asked next, and after which pause |
 //! | `read` | reading a range of the history, and how much must be shown |
 //! | `follow` | following the history across broken streams |
+//! | `save` | fetching the whole state |
 //! | `position` | what the client has seen |
 //! | `connection` | what a connection looks like |
 //! | `error` | what went wrong, and what is known of the value |
@@ -37,6 +38,7 @@ mod follow;
 mod position;
 pub mod proto;
 mod read;
+mod save;
 mod session;
 mod window;
 
@@ -44,6 +46,7 @@ pub use client::{Appended, Client, Options};
 pub use error::{AppendError, CallError, FIRST_HELD, LEADER, OptionsError, Outcome};
 pub use prost::bytes::Bytes;
 pub use read::{Consistency, Entries};
+pub use save::Saving;
 pub use tonic::Code;
 
 /// The largest value that a client may append, in bytes. A node refuses larger ones as well.

@@ -3,6 +3,7 @@
 mod answers;
 pub mod asked;
 mod pages;
+pub mod save;
 
 use std::pin::Pin;
 use std::sync::Arc;

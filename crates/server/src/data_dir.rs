@@ -17,7 +17,7 @@ use crate::file_disk::FileDisk;
 use crate::shelf::Shelf;
 
 /// Where in a node's directory its snapshots are.
-const SNAPSHOTS: &str = "snapshots";
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 
 /// An acceptor's journal, and what it says.
 pub struct Opened {

@@ -165,6 +165,10 @@ impl Driver {
                     let gone = answer.send(self.status());
                     drop(gone);
                 }
+                Job::Freeze(answer) => {
+                    let gone = answer.send(self.node.freeze());
+                    drop(gone);
+                }
                 Job::Kept { snapshot, is_durable } => {
                     self.snapshot = self.snapshot.max(snapshot.below);
                     let now = self.now();

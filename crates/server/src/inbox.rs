@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use node::{Consistency, Entry, History, Request, SnapshotError, Thawed};
+use node::{Consistency, Entry, Frozen, History, Request, SnapshotError, Thawed};
 use paxos::{NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +35,8 @@ pub enum Job {
     Read(Read),
     /// What this node sees.
     Status(oneshot::Sender<Status>),
+    /// The state as it is, for whoever wants it outside of the cluster.
+    Freeze(oneshot::Sender<Frozen<History>>),
     /// A state was made of another node's snapshot, or could not be.
     Thawed(Restored, Result<Box<Thawed<History>>, SnapshotError>),
     /// A snapshot can be read and given to others.
@@ -178,7 +180,7 @@ impl Job {
             Job::Message { bytes, .. } => bytes.len(),
             Job::Append(request, _) => request.command().len(),
             Job::Thawed(..) | Job::Kept { .. } => 0,
-            Job::Read(_) | Job::Status(_) => 0,
+            Job::Read(_) | Job::Status(_) | Job::Freeze(_) => 0,
             Job::NotKept | Job::Room(_) | Job::Stop => 0,
         }
     }

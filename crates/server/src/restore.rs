@@ -71,8 +71,8 @@ impl Seed {
         }
         let before = file.header.snapshot.below;
         let below = Slot(before.0.saturating_add(skip));
-        let (snapshot, state) = reseal(&file.state, configuration, below)
-            .map_err(|_| RestoreError::Slots(before))?;
+        let (snapshot, state) =
+            reseal(&file.state, configuration, below).map_err(|_| RestoreError::Slots(before))?;
         Ok(Seed { configuration: configuration.clone(), snapshot, state })
     }
 

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
+use client::proto::snapshots_server::SnapshotsServer;
 use crossbeam_channel::bounded;
 use node::History;
 use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
@@ -28,6 +29,7 @@ use tokio::sync::{oneshot, watch};
 use tonic::transport::server::TcpIncoming;
 
 use crate::api::Api;
+use crate::api::save::Saves;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
@@ -336,6 +338,7 @@ fn serve(
         .initial_connection_window_size(8 << 20)
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
+        .add_service(SnapshotsServer::new(Saves::new(api.clone())))
         .add_service(ChaosServer::new(api))
         .serve_with_incoming_shutdown(incoming, async move {
             // An error says that the server is gone, which is as good as a word.
