@@ -321,10 +321,9 @@ impl InspectError {
     /// Whether data is damaged.
     pub fn is_damage(&self) -> bool {
         match self {
-            InspectError::NoOwner(_)
-            | InspectError::Damaged { .. }
-            | InspectError::NoSnapshot(_) => true,
+            InspectError::NoOwner(_) | InspectError::Damaged { .. } => true,
             InspectError::Running(_)
+            | InspectError::NoSnapshot(_)
             | InspectError::Nothing(_)
             | InspectError::NoJournal(_)
             | InspectError::Disk { .. } => false,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 40] = [
     "",
     "demo",
     "init",
@@ -20,6 +20,16 @@ const COMMANDS: [&str; 30] = [
     "cluster",
     "cluster status",
     "cluster health",
+    "snapshot",
+    "snapshot save",
+    "snapshot verify",
+    "snapshot restore",
+    "inspect",
+    "inspect wal",
+    "inspect slot",
+    "inspect promises",
+    "inspect verify",
+    "inspect snapshots",
     "chaos",
     "chaos fail",
     "chaos recover",

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use paxos::NodeId;
+use paxos::{DiskId, NodeId};
 use server::config::{Config, NODES_MAX, Node, Quorums, Role, Storage, Timing};
+use server::restore::Seed;
+use server::snapshot_file::Whole;
 
 use super::format::format_journal;
 use crate::error::{CliError, Exit};
@@ -32,7 +34,7 @@ const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
   synod init cluster --nodes 3 --dir cluster --base-port 9100")]
-pub(super) struct InitClusterArgs {
+pub(crate) struct InitClusterArgs {
     /// Where to make the directories; must be empty or not exist
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -76,6 +78,13 @@ pub(super) struct InitClusterArgs {
     base_port: u16,
 }
 
+/// What a new cluster goes on from.
+pub(crate) struct Origin {
+    pub(crate) file: Whole,
+    /// Slots that are left out.
+    pub(crate) skip: u64,
+}
+
 /// A node and the directory that it gets.
 struct Place {
     name: String,
@@ -83,14 +92,25 @@ struct Place {
 }
 
 pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliError> {
+    make(args, None, output)
+}
+
+/// Makes the directories of a new cluster, which may go on from something.
+pub(crate) fn make(
+    args: &InitClusterArgs,
+    origin: Option<&Origin>,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let places = places(args)?;
     refuse_unless_empty(&args.dir)?;
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
+    let seed = |it: &Origin| Seed::new(&it.file, &config(cluster, &places[0], &nodes), it.skip);
+    let seed = origin.map(seed).transpose()?;
     for place in &places {
-        write(&args.dir, cluster, place, &nodes)?;
+        write(&args.dir, cluster, place, &nodes, seed.as_ref())?;
     }
-    output.show(report(&args.dir, &places))
+    output.show(report(&args.dir, &places, seed.as_ref()))
 }
 
 fn count() -> RangedI64ValueParser<u32> {
@@ -149,12 +169,9 @@ fn refuse_unless_empty(dir: &Path) -> Result<(), CliError> {
         .hint("choose another directory: an acceptor's promises must never be overwritten"))
 }
 
-fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result<(), CliError> {
-    let home = dir.join(&place.name);
-    fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
-    let is_acceptor = |node: &&Node| node.roles.contains(&Role::Acceptor);
-    let acceptors = nodes.iter().filter(is_acceptor).count();
-    let config = Config {
+fn config(cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Config {
+    let acceptors = nodes.iter().filter(|node| node.roles.contains(&Role::Acceptor)).count();
+    Config {
         cluster,
         epoch: 0,
         id: place.node.id,
@@ -163,11 +180,29 @@ fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result
         timing: Timing::default(),
         storage: Storage::default(),
         nodes: nodes.to_vec(),
-    };
-    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
-        && is_acceptor(&&place.node)
-    {
-        format_journal(&home.join(data_dir), cluster, place.node.id, disk)?;
+    }
+}
+
+fn write(
+    dir: &Path,
+    cluster: [u8; 16],
+    place: &Place,
+    nodes: &[Node],
+    seed: Option<&Seed>,
+) -> Result<(), CliError> {
+    let home = dir.join(&place.name);
+    fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
+    let mut config = config(cluster, place, nodes);
+    if let Some(seed) = seed {
+        config.storage = seed.storage(config.storage);
+    }
+    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir) {
+        let (path, id) = (home.join(data_dir), place.node.id);
+        if let Some(seed) = seed {
+            seed.plant(&path, id, DiskId(disk))?;
+        } else if place.node.roles.contains(&Role::Acceptor) {
+            format_journal(&path, cluster, id, disk)?;
+        }
     }
     let file = home.join("synod.toml");
     fs::write(&file, config.to_toml()).map_err(|error| CliError::file("write", &file, &error))
@@ -182,7 +217,7 @@ fn random_identity() -> Result<[u8; 16], CliError> {
     Ok(identity)
 }
 
-fn report(dir: &Path, places: &[Place]) -> Report {
+fn report(dir: &Path, places: &[Place], seed: Option<&Seed>) -> Report {
     let row = |place: &Place| {
         let Node { id, roles, peers, clients, .. } = &place.node;
         vec![
@@ -197,8 +232,18 @@ fn report(dir: &Path, places: &[Place]) -> Report {
     let rows = places.iter().map(row).collect();
     let dir = quoted(&dir.display().to_string());
     let first = &places[0].name;
-    Report::rows("synod.init.cluster/1", "nodes", &columns, rows).next(format!(
-        "\nNext, run the nodes. All on this machine, in the background:\n  \
+    let schema = seed.map_or("synod.init.cluster/1", |_| "synod.snapshot.restore/1");
+    let origin = seed.map_or(String::new(), |seed| {
+        let keepers = match seed.keepers() {
+            1 => "\nOne node alone keeps what was restored: if its disk is lost, so is that. \
+                  Keep the file."
+                .to_owned(),
+            keepers => format!("\n{keepers} nodes keep what was restored."),
+        };
+        format!("{keepers} The history goes on from slot {}.", seed.below())
+    });
+    Report::rows(schema, "nodes", &columns, rows).next(format!(
+        "{origin}\nNext, run the nodes. All on this machine, in the background:\n  \
          for node in {dir}/*; do synod serve --config \"$node/synod.toml\" & done\n\
          Then see them agree:\n  \
          synod cluster status --config {dir}/{first}/synod.toml\n  \
