@@ -39,13 +39,22 @@ impl Cluster {
             .output()
             .expect("synod runs");
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let nodes = [layout.leaders, layout.others].concat();
-        let (binary, running) = (binary.to_owned(), BTreeMap::new());
-        let mut cluster = Cluster { binary, directory, layout, running };
-        for node in nodes {
-            cluster.serve(node);
-        }
+        let mut cluster = Cluster::made(binary, &directory, layout);
+        cluster.serve_all();
         cluster
+    }
+
+    /// One whose directories are there, and whose nodes do not run yet.
+    pub fn made(binary: &Path, directory: &Path, layout: Layout) -> Cluster {
+        let (binary, directory, running) = (binary.into(), directory.into(), BTreeMap::new());
+        Cluster { binary, directory, layout, running }
+    }
+
+    /// Starts every node.
+    pub fn serve_all(&mut self) {
+        for node in [self.layout.leaders, self.layout.others].concat() {
+            self.serve(node);
+        }
     }
 
     /// Starts a node, perhaps again.
@@ -119,7 +128,7 @@ impl Drop for Cluster {
 }
 
 /// A base port whose next 250 ports look free.
-fn free_ports() -> u16 {
+pub fn free_ports() -> u16 {
     let offset = u16::try_from(std::process::id() % 100).expect("below 100");
     let is_free = |port: u16| {
         TcpListener::bind(("127.0.0.1", port)).is_ok()

@@ -53,6 +53,7 @@ pub(super) fn run(args: &SnapshotsArgs, output: &Output) -> Result<Exit, CliErro
             }
         });
     })?;
-    let report = Report::rows("synod.inspect.snapshots/1", "snapshots", &COLUMNS, rows);
-    output.show(report.exit(exit))
+    let is_empty = rows.is_empty();
+    let report = Report::rows("synod.inspect.snapshots/1", "snapshots", &COLUMNS, rows).exit(exit);
+    output.show(if is_empty { report.next("There is no snapshot here.") } else { report })
 }

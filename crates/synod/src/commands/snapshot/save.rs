@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use client::CallError;
 use client::proto::SnapshotHead;
 use paxos::{ClusterId, Digest, Epoch, Slot, SnapshotId};
 use server::inspect::Directory;
@@ -67,7 +68,7 @@ pub(super) fn run(args: &SaveArgs, output: &Output) -> Result<Exit, CliError> {
     }
     runtime::block_on(async {
         let client = connection::open(&args.endpoints, None)?.client;
-        let mut saving = client.save(args.local).await?;
+        let mut saving = client.save(args.local).await.map_err(no_quorum)?;
         let mut draft = Draft::begin(&args.file, header(saving.head())?)?;
         let mut room = saving.head().bytes;
         while let Some(part) = saving.part().await? {
@@ -79,6 +80,19 @@ pub(super) fn run(args: &SaveArgs, output: &Output) -> Result<Exit, CliError> {
         }
         show(&draft.finish()?)
     })
+}
+
+/// There is a way out that a read does not have.
+fn no_quorum(error: CallError) -> CliError {
+    let is_late = matches!(error, CallError::TimedOut { .. });
+    let error = CliError::from(error);
+    if !is_late {
+        return error;
+    }
+    error.hint(
+        "`synod cluster health` says what is missing; if the quorum is gone for good, --local saves \
+         what a node knows",
+    )
 }
 
 /// The head of what a node gives, as it will stand in the file.
