@@ -1,12 +1,14 @@
 //! A cluster of real processes on loopback.
 
+mod ports;
+
 use std::collections::BTreeMap;
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use client::{Client, Options};
+use ports::free_ports;
 
 /// How long anything may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,17 +127,4 @@ impl Drop for Cluster {
             child.wait().ok();
         }
     }
-}
-
-/// A base port whose next 250 ports look free.
-pub fn free_ports() -> u16 {
-    let offset = u16::try_from(std::process::id() % 100).expect("below 100");
-    let is_free = |port: u16| {
-        TcpListener::bind(("127.0.0.1", port)).is_ok()
-            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
-    };
-    // Below the range from which the system draws ports for others.
-    let bases = (0..60).map(|n| 10_000 + (offset + n) % 70 * 300);
-    let mut free = bases.filter(|base| (*base..*base + 250).all(is_free));
-    free.next().expect("free ports")
 }

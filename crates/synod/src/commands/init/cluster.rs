@@ -283,7 +283,7 @@ mod tests {
         let places = places(&args("unused --leaders 1 --acceptors 3 --learners 1")).unwrap();
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
-            write(&dir, [7; 16], place, &nodes).unwrap();
+            write(&dir, [7; 16], place, &nodes, None).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
             assert_eq!(config.quorums, Quorums { phase1: 2, phase2: 2 });
