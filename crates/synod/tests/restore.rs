@@ -12,6 +12,7 @@ use client::proto::{Entry, StatusResponse};
 use client::{AppendError, Client, Consistency};
 use cluster::{Cluster, Layout, PATIENCE};
 use serde_json::Value;
+use tokio::sync::Mutex;
 use tokio_stream::StreamExt;
 
 const THREE: Layout =
@@ -26,6 +27,9 @@ const APART: Layout = Layout {
 
 /// Slots that are left out behind a snapshot.
 const SKIPPED: u64 = 1_000_000_000_000;
+
+/// One at a time: they draw ports from one range.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 fn synod(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
@@ -119,6 +123,7 @@ async fn until(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_goes_on_from_a_snapshot_and_so_do_its_clients() {
+    let _turn = TURN.lock().await;
     let directory = tempfile::tempdir().expect("a directory");
     let (old, client, file) = saved(directory.path(), 50).await;
     // What comes after the snapshot is lost: values of a session that is in it, and a session.
@@ -163,6 +168,7 @@ async fn a_cluster_goes_on_from_a_snapshot_and_so_do_its_clients() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_leads_without_the_state_whoever_is_killed_on_the_way() {
+    let _turn = TURN.lock().await;
     let directory = tempfile::tempdir().expect("a directory");
     let (old, _, file) = saved(directory.path(), 200).await;
     let base_port = base_port(&old);
@@ -201,6 +207,7 @@ async fn nobody_leads_without_the_state_whoever_is_killed_on_the_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_restored_leaves_nothing_behind() {
+    let _turn = TURN.lock().await;
     let directory = tempfile::tempdir().expect("a directory");
     let (old, _, file) = saved(directory.path(), 3).await;
     let to = directory.path().join("restored");
