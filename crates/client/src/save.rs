@@ -97,9 +97,10 @@ async fn open(
     let late = |_| CallError::Unreachable { endpoint: endpoint(), reason: "no answer".to_owned() };
     let channel = timeout_at(until, connection::connect(address)).await.map_err(late)??;
     let mut snapshots = SnapshotsClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let consistency = match is_local {
-        true => save_request::Consistency::Local(Local {}),
-        false => save_request::Consistency::Linearizable(Linearizable {}),
+    let consistency = if is_local {
+        save_request::Consistency::Local(Local {})
+    } else {
+        save_request::Consistency::Linearizable(Linearizable {})
     };
     let request = SaveRequest { consistency: Some(consistency) };
     let answer = async {

@@ -147,10 +147,11 @@ impl Directory {
         let mut disk = ReadOnlyDisk::open(path).map_err(failed)?;
         let has_journal = !disk.list().map_err(failed)?.is_empty();
         let shelf = path.join(SNAPSHOTS);
-        let shelf = match shelf.is_dir() {
+        let shelf = if shelf.is_dir() {
             // What is being written is of no use to anybody yet.
-            true => Some(ReadOnlyDisk::open(shelf).map_err(failed)?.hiding(SegmentNumber(0))),
-            false => None,
+            Some(ReadOnlyDisk::open(shelf).map_err(failed)?.hiding(SegmentNumber(0)))
+        } else {
+            None
         };
         if !has_journal && shelf.is_none() {
             return Err(InspectError::Nothing(path.to_owned()));

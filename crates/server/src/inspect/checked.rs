@@ -55,10 +55,8 @@ impl Directory {
     /// Checks everything. The verdict is on the journal, if there is one.
     pub fn verify(&mut self) -> Result<(Vec<Checked>, Option<Verdict>), InspectError> {
         let mut checked = Vec::new();
-        let verdict = match self.journal.is_some() {
-            true => Some(self.judge(&mut checked)?),
-            false => None,
-        };
+        let has_journal = self.journal.is_some();
+        let verdict = has_journal.then(|| self.judge(&mut checked)).transpose()?;
         self.snapshots(|shelved| checked.push(snapshot(shelved)))?;
         Ok((checked, verdict))
     }
@@ -129,9 +127,10 @@ impl Directory {
             let path = disk.segment_path(file.number);
             let here = damage.iter().filter(|(at, _)| at.segment == file.number);
             let words: Vec<&str> = here.map(|(_, words)| words.as_str()).collect();
-            let (state, words) = match words.is_empty() {
-                false => (State::Damaged, words.join("; ")),
-                true => by_itself(&file, self.owner.is_some()),
+            let (state, words) = if words.is_empty() {
+                by_itself(&file, self.owner.is_some())
+            } else {
+                (State::Damaged, words.join("; "))
             };
             let (bytes, frames) = (file.bytes as u64, Some(file.frames));
             checked.push(Checked { path, bytes, frames, state, words });

@@ -36,12 +36,13 @@ pub(super) fn run(args: &VerifyArgs, output: &Output) -> Result<Exit, CliError> 
     let mut rows: Vec<Vec<Value>> = checked.iter().map(file).collect();
     rows.extend(verdict.as_ref().map(|verdict| journal(args, verdict)));
     let report = Report::rows("synod.inspect.verify/1", "files", &COLUMNS, rows);
-    let report = match is_damaged {
-        false => report,
-        true => report.exit(Exit::Damaged).next(
+    let report = if is_damaged {
+        report.exit(Exit::Damaged).next(
             "\nNext: a damaged snapshot is passed over, and fetched again. For a damaged journal see\n\
              docs/operating.md, \"A journal is damaged\".",
-        ),
+        )
+    } else {
+        report
     };
     output.show(report)
 }
