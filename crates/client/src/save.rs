@@ -6,7 +6,7 @@ use prost::bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Code, Response, Streaming};
 
-use crate::connection::{self, ANSWER_BYTES_MAX};
+use crate::connection::{ANSWER_BYTES_MAX, Dialler};
 use crate::endpoints::Endpoints;
 use crate::error::CallError;
 use crate::proto::save_response::Part;
@@ -68,7 +68,8 @@ pub(crate) async fn save(
         let address = endpoints.current().to_owned();
         // A half, as for a read: it leaves time for others.
         let until = deadline.min(Instant::now() + time / 2);
-        let error = match open(&address, time, until, is_local).await {
+        let dialler = endpoints.dialler().clone();
+        let error = match open(&dialler, &address, time, until, is_local).await {
             Ok(saving) => return Ok(saving),
             Err(error) => error,
         };
@@ -88,6 +89,7 @@ pub(crate) async fn save(
 }
 
 async fn open(
+    dialler: &Dialler,
     address: &str,
     time: Duration,
     until: Instant,
@@ -95,7 +97,7 @@ async fn open(
 ) -> Result<Saving, CallError> {
     let endpoint = || address.to_owned();
     let late = |_| CallError::Unreachable { endpoint: endpoint(), reason: "no answer".to_owned() };
-    let channel = timeout_at(until, connection::connect(address)).await.map_err(late)??;
+    let channel = timeout_at(until, dialler.connect(address)).await.map_err(late)??;
     let mut snapshots = SnapshotsClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let consistency = if is_local {
         save_request::Consistency::Local(Local {})

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use paxos::{
-    Command, Config, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored, Slot,
+    Command, Config, HandOverId, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored, Slot,
     SnapshotId, Value,
 };
 
@@ -85,6 +85,13 @@ pub enum Input {
     Room(bool),
     /// Clients want to read. Each read is answered once, now or later.
     Read(Vec<Read>),
+    /// Another node is to lead. What becomes of it stands in [`paxos::Effects::handed_over`].
+    HandOver {
+        /// Comes back with the answer.
+        id: HandOverId,
+        /// Who; none: whoever could.
+        to: Option<NodeId>,
+    },
     /// The deadline has passed.
     Tick,
 }
@@ -335,6 +342,7 @@ impl<M: StateMachine> Node<M> {
                 let begun = self.reads.begin(now, self.applied, reads, &mut effects.reads);
                 paxos::Input::Read(begun)
             }
+            Input::HandOver { id, to } => paxos::Input::HandOver { id, to },
             Input::Tick => paxos::Input::Tick,
         };
         self.replica.step(now, input, &mut effects.replica);

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use journal::{
-    AppendError, Disk as _, DiskErrorKind, Entry, Identity, Journal, OpenError, Options,
-};
+use journal::{AppendError, Disk, DiskErrorKind, Entry, Identity, Journal, OpenError, Options};
 use node::Ledger;
 use node::recovery::{Recovery, RecoveryError, replacement, restored};
 use paxos::wire::{WireError, decode_record};
@@ -19,10 +17,13 @@ use crate::shelf::Shelf;
 /// Where in a node's directory its snapshots are.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 
+/// Whatever disk a journal or a shelf lies on.
+pub type AnyDisk = Box<dyn Disk + Send>;
+
 /// An acceptor's journal, and what it says.
 pub struct Opened {
     /// To go on with.
-    pub journal: Journal<FileDisk>,
+    pub journal: Journal<AnyDisk>,
     /// Which of its frames are still needed.
     pub ledger: Ledger,
     /// Everything that was promised and accepted, in order.
@@ -203,9 +204,23 @@ pub fn open(
     disk: DiskId,
     options: Options,
 ) -> Result<Opened, DataDirError> {
-    let owned = || path.to_owned();
-    let files = FileDisk::open(path).map_err(|why| DataDirError::Disk { path: owned(), why })?;
+    let files =
+        FileDisk::open(path).map_err(|why| DataDirError::Disk { path: path.to_owned(), why })?;
     let used = files.used();
+    let opened = open_on(Box::new(files), path, configuration, node, disk, options)?;
+    Ok(Opened { used, ..opened })
+}
+
+/// The same on a disk of whatever kind, which errors call `path`. Nobody keeps count of its size.
+pub fn open_on(
+    files: AnyDisk,
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+    options: Options,
+) -> Result<Opened, DataDirError> {
+    let owned = || path.to_owned();
     let mut recovery = Recovery::default();
     let mut frames = Vec::new();
     let identity = identity(configuration.cluster(), node, disk);
@@ -233,7 +248,7 @@ pub fn open(
     for (frame, record) in frames.into_iter().zip(&records) {
         ledger.note(frame, record);
     }
-    Ok(Opened { journal, ledger, records, used })
+    Ok(Opened { journal, ledger, records, used: Arc::default() })
 }
 
 /// Opens a learner's snapshots. Unlike a journal they may be missing: they can be fetched again.
@@ -246,7 +261,9 @@ pub fn open_shelf(
     let path = path.join(SNAPSHOTS);
     let files =
         FileDisk::open(&path).map_err(|why| DataDirError::Disk { path: path.clone(), why })?;
-    Shelf::on_disk(files.giving_way(), identity(cluster, node, disk))
+    let files = files.giving_way();
+    let used = files.used();
+    Shelf::on_disk(Box::new(files), used, identity(cluster, node, disk))
         .map_err(|why| DataDirError::Open { node, path, why })
 }
 

@@ -6,12 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod server;
+pub mod runtime;
+mod leaving;
 mod recovery;
 pub mod local;
 mod membership;
 pub mod config;
 mod api;
 mod switches;
+mod hosted;
+mod page;
 mod inbox;
 mod driver;
 mod post;
@@ -25,6 +29,7 @@ pub mod snapshot_file;
 pub mod file_disk;
 pub mod inspect;
 mod read_only_disk;
+pub mod tls;
 pub mod transport;
 mod counters;
 

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 42] = [
     "",
     "demo",
     "init",
     "init cluster",
     "init replacement",
+    "init certificate",
+    "init authority",
     "serve",
     "log",
     "log append",

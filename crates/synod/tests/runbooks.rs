@@ -29,6 +29,8 @@ static TURN: Mutex<()> = Mutex::new(());
 struct Stage {
     root: tempfile::TempDir,
     running: BTreeMap<String, Child>,
+    /// Who asks.
+    credentials: String,
     /// Runs nodes where a small disk is mounted, or none.
     apart: BTreeMap<String, Vec<String>>,
 }
@@ -115,7 +117,9 @@ fn plain(line: &str) -> String {
 impl Stage {
     fn new() -> Stage {
         let root = tempfile::tempdir().expect("a directory");
-        let stage = Stage { root, running: BTreeMap::new(), apart: BTreeMap::new() };
+        let credentials = "cluster/admin".to_owned();
+        let (running, apart) = (BTreeMap::new(), BTreeMap::new());
+        let stage = Stage { root, running, credentials, apart };
         let port = free_ports();
         let made =
             stage.shell(&format!("synod init cluster --nodes 3 --dir cluster --base-port {port}"));
@@ -129,6 +133,9 @@ impl Stage {
         let path = format!("{beside}:{}", std::env::var("PATH").unwrap_or_default());
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).current_dir(self.root.path()).env("PATH", path);
+        if self.root.path().join(&self.credentials).exists() {
+            shell.env("SYNOD_CREDENTIALS", &self.credentials);
+        }
         for name in ["SYNOD_ENDPOINTS", "SYNOD_CONFIG", "SYNOD_LOG", "RUST_LOG", "CLICOLOR_FORCE"] {
             shell.env_remove(name);
         }
@@ -148,7 +155,11 @@ impl Stage {
         }
     }
 
-    fn type_in(&self, command: &str, exit: i32, printed: &[String]) {
+    fn type_in(&mut self, command: &str, exit: i32, printed: &[String]) {
+        if let Some(credentials) = command.strip_prefix("export SYNOD_CREDENTIALS=") {
+            credentials.clone_into(&mut self.credentials);
+            return;
+        }
         let mut words = command.to_owned();
         // Ports that are free where this runs.
         if let Some((before, after)) = command.split_once("--base-port 9100") {

@@ -4,7 +4,7 @@
 //! resolved or created: a configuration is right or wrong by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,14 +14,20 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Located, nearest};
+use super::grants::{GrantShape, grants};
+use super::layers::{Reading, laid_over};
+use super::names::Resolve;
+use super::transport::{NetworkShape, TlsShape, transport};
 use super::{
-    Config, HEARTBEATS_PER_TIMEOUT_MIN, NODES_MAX, Node, Problem, Quorums, Role, Storage, Timing,
-    count_acceptors, format_size, parse_duration, parse_identity, parse_size,
+    Config, HEARTBEATS_PER_TIMEOUT_MIN, Log, NODES_MAX, Node, Problem, Quorums, Role, Storage,
+    Timing, count_acceptors, format_size, parse_duration, parse_identity, parse_size,
 };
 
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const SHUTDOWN_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 /// Less would be a snapshot for every few values.
 const STORAGE_BYTES_MIN: u64 = 64 << 10;
@@ -36,9 +42,16 @@ struct FileShape {
     epoch: Option<Spanned<u64>>,
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
+    listen: Option<IpAddr>,
+    shutdown_timeout: Option<Spanned<String>>,
+    log: Option<LogShape>,
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
     storage: Option<StorageShape>,
+    network: Option<NetworkShape>,
+    tls: Option<Spanned<TlsShape>>,
+    #[serde(default)]
+    client: Vec<Spanned<GrantShape>>,
     #[serde(default)]
     node: Vec<Spanned<NodeShape>>,
 }
@@ -66,6 +79,13 @@ struct StorageShape {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct LogShape {
+    level: Option<String>,
+    format: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NodeShape {
     id: Spanned<u32>,
     roles: Vec<Role>,
@@ -74,11 +94,13 @@ struct NodeShape {
     clients: Spanned<String>,
 }
 
-/// Reads and checks a whole file.
-pub(super) fn parse(text: &str) -> Result<Config, Located> {
-    let shape: FileShape = toml::from_str(text).map_err(|error| syntax(&error))?;
+/// Reads and checks a whole file, and what is laid over it.
+pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
+    let table = laid_over(text, reading.over).map_err(|error| syntax(&error))?;
+    let shape = FileShape::deserialize(toml::Deserializer::from(table));
+    let shape = shape.map_err(|error| syntax(&error))?;
     let cluster = identity("cluster", &shape.cluster)?;
-    let nodes = nodes(&shape.node)?;
+    let nodes = nodes(&shape.node, reading.resolve)?;
     let own = nodes
         .iter()
         .find(|node| node.id.0 == *shape.id.get_ref())
@@ -87,8 +109,40 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
+    let transport = transport(shape.network, shape.tls)?;
+    let clients = grants(&shape.client, &transport)?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
-    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
+    let log =
+        shape.log.map_or_else(Log::default, |LogShape { level, format }| Log { level, format });
+    let listen = shape.listen;
+    let shutdown_timeout = duration(
+        "shutdown_timeout",
+        shape.shutdown_timeout.as_ref(),
+        super::SHUTDOWN_TIMEOUT,
+        SHUTDOWN_TIMEOUT_MIN..=SHUTDOWN_TIMEOUT_MAX,
+    )?;
+    Ok(Config {
+        cluster,
+        epoch,
+        id,
+        data_dir,
+        listen,
+        shutdown_timeout,
+        log,
+        quorums,
+        timing,
+        transport,
+        storage,
+        clients,
+        nodes,
+    })
+}
+
+/// What the reader says of a table that has no place in a file, in its own words.
+#[cfg(test)]
+pub(super) fn refusal(table: Spanned<toml::de::DeTable<'_>>) -> String {
+    let shape = FileShape::deserialize(toml::Deserializer::from(table));
+    shape.err().map_or_else(String::new, |error| error.message().to_owned())
 }
 
 /// Where in a text that is right the values stand that a replaced disk changes.
@@ -116,6 +170,9 @@ fn syntax(error: &toml::de::Error) -> Located {
     let mut words = error.message().split('`').skip(1).step_by(2);
     let kind = match error.message() {
         message if message.starts_with("unknown field") => Some("key"),
+        message if message.starts_with("unknown variant") && message.contains("`operate`") => {
+            Some("permission")
+        }
         message if message.starts_with("unknown variant") => Some("role"),
         _ => None,
     };
@@ -130,10 +187,11 @@ fn syntax(error: &toml::de::Error) -> Located {
     Located { span: error.span(), problem }
 }
 
-fn nodes(shapes: &[Spanned<NodeShape>]) -> Result<Vec<Node>, Located> {
+fn nodes(shapes: &[Spanned<NodeShape>], resolve: Resolve) -> Result<Vec<Node>, Located> {
     if shapes.len() > NODES_MAX {
         return Err(Located::whole_file(Problem::TooManyNodes(shapes.len())));
     }
+    let node = |shape| node(shape, resolve);
     let mut nodes = shapes.iter().map(node).collect::<Result<Vec<_>, _>>()?;
     let twice = |key| move |id, other| Problem::AddressTwice { key, id, other };
     unique(shapes, nodes.iter().map(|node| Some(node.id)), |id, _| Problem::IdTwice(id))?;
@@ -154,7 +212,7 @@ fn nodes(shapes: &[Spanned<NodeShape>]) -> Result<Vec<Node>, Located> {
     Ok(nodes)
 }
 
-fn node(spanned: &Spanned<NodeShape>) -> Result<Node, Located> {
+fn node(spanned: &Spanned<NodeShape>, resolve: Resolve) -> Result<Node, Located> {
     let shape = spanned.get_ref();
     let id = *shape.id.get_ref();
     let at = |problem| Located::at(spanned.span(), problem);
@@ -170,7 +228,7 @@ fn node(spanned: &Spanned<NodeShape>) -> Result<Node, Located> {
         (None, true) => return Err(at(Problem::DiskMissing(id))),
         (None, false) => None,
     };
-    let (peers, clients) = (address(&shape.peers)?, address(&shape.clients)?);
+    let (peers, clients) = (address(&shape.peers, resolve)?, address(&shape.clients, resolve)?);
     Ok(Node { id: NodeId(id), roles, disk, peers, clients })
 }
 
@@ -196,11 +254,18 @@ fn identity(key: &'static str, text: &Spanned<String>) -> Result<[u8; 16], Locat
         .ok_or_else(|| Located::at(text.span(), Problem::Identity { key }))
 }
 
-fn address(text: &Spanned<String>) -> Result<SocketAddr, Located> {
-    let address: Option<SocketAddr> = text.get_ref().parse().ok();
-    address
-        .filter(|address| address.port() != 0)
-        .ok_or_else(|| Located::at(text.span(), Problem::Address { text: text.get_ref().clone() }))
+fn address(text: &Spanned<String>, resolve: Resolve) -> Result<SocketAddr, Located> {
+    let address = match text.get_ref().parse::<SocketAddr>() {
+        Ok(address) => Ok(address),
+        Err(_) => resolve(text.get_ref()),
+    };
+    let wrong = |problem| Located::at(text.span(), problem);
+    match address.map_err(wrong)? {
+        address if address.port() == 0 => {
+            Err(wrong(Problem::Address { text: text.get_ref().clone() }))
+        }
+        address => Ok(address),
+    }
 }
 
 fn data_dir(shape: Option<Spanned<PathBuf>>, own: &Node) -> Result<Option<PathBuf>, Located> {
@@ -295,9 +360,14 @@ mod tests {
 
     use super::*;
 
+    fn parse(text: &str) -> Result<Config, Located> {
+        super::parse(text, &Reading::default())
+    }
+
     const GOOD: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
 id = 3
 data_dir = "data"
+network.transport = "plaintext-udp"
 
 [[node]]
 id = 3
@@ -350,39 +420,39 @@ clients = "127.0.0.1:7201"
         );
         assert_eq!(
             refused("\"leader\"", "\"leadr\""),
-            "f:14: unknown role `leadr` (did you mean `leader`?)"
+            "f:15: unknown role `leadr` (did you mean `leader`?)"
         );
     }
 
     #[test]
     fn a_file_that_is_not_toml_is_shown_with_its_line() {
         assert!(refused("id = 3\ndata", "id = \ndata").starts_with("f:2: "));
-        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:12: missing key `peers`");
+        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:13: missing key `peers`");
     }
 
     #[test]
     fn every_rule_about_nodes_is_checked() {
-        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:13: a node's id must be 1 or more");
-        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:12: two nodes have the id 3");
+        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:14: a node's id must be 1 or more");
+        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:13: two nodes have the id 3");
         assert_eq!(
             refused("id = 3\ndata_dir", "id = 9\ndata_dir"),
             "f:2: this file is node 9's, and no [[node]] has that id"
         );
-        assert_eq!(refused("[\"leader\"]", "[]"), "f:12: node 1 has no role");
+        assert_eq!(refused("[\"leader\"]", "[]"), "f:13: node 1 has no role");
         assert_eq!(
             refused("\"leader\"", "\"learner\""),
             "f: no node is a leader: nobody would propose"
         );
         assert_eq!(
             refused("disk = \"101112131415161718191a1b1c1d1e1f\"\n", ""),
-            "f:5: node 3 is an acceptor and needs `disk`, the identity of its directory"
+            "f:6: node 3 is an acceptor and needs `disk`, the identity of its directory"
         );
-        assert_eq!(refused("1e1f\"", "\""), "f:8: `disk` must be 32 hexadecimal digits");
+        assert_eq!(refused("1e1f\"", "\""), "f:9: `disk` must be 32 hexadecimal digits");
         assert_eq!(
             refused("127.0.0.1:7101", "127.0.0.1:7103"),
-            "f:12: node 1 has the same `peers` address as node 3"
+            "f:13: node 1 has the same `peers` address as node 3"
         );
-        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:16: `127.0.0.1` is not"));
+        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:17: `127.0.0.1` is not"));
         assert!(refused("127.0.0.1:7201", "127.0.0.1:0").contains("is not an address"));
         assert_eq!(
             refused("data_dir = \"data\"\n", ""),
@@ -421,7 +491,8 @@ clients = "127.0.0.1:7201"
 
     #[test]
     fn a_cluster_without_acceptors_is_refused() {
-        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n\
+                    network.transport = \"plaintext-udp\"\n[[node]]\nid = 1\n\
                     roles = [\"leader\"]\npeers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
         assert!(matches!(parse(text).unwrap_err().problem, Problem::NoAcceptor));
     }
@@ -460,6 +531,21 @@ clients = "127.0.0.1:7201"
         assert!(matches!(with(3, 1), Err(Problem::QuorumSize { key: "phase1", .. })));
         assert!(matches!(with(2, 0), Err(Problem::QuorumSize { key: "phase2", .. })));
         assert!(matches!(with(2, u32::MAX), Err(Problem::QuorumSize { key: "phase2", .. })));
+    }
+
+    #[test]
+    fn a_node_takes_a_while_to_stop_and_no_more() {
+        let with = |line: &str| {
+            parse(&format!("{line}\n{GOOD}"))
+                .map(|config| config.shutdown_timeout.as_millis())
+                .map_err(|located| located.problem.to_string())
+        };
+        assert_eq!(with(""), Ok(10_000));
+        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(90_000));
+        for wrong in ["99ms", "11m"] {
+            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
+            assert!(error.contains("between 100ms and 600s"), "{error}");
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `synod init`: writes the files that nodes start from.
 
+mod authority;
+mod certificate;
 mod cluster;
 mod format;
+mod issue;
 mod replacement;
 
 use clap::{Args, Subcommand};
@@ -13,7 +16,8 @@ pub(super) use cluster::{InitClusterArgs, Origin, make};
 
 /// Write the files that nodes start from
 ///
-/// Those of a new cluster, and those with which an acceptor goes on whose disk is lost.
+/// Those of a new cluster, those with which an acceptor goes on whose disk is lost, and
+/// certificates.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",
@@ -32,11 +36,15 @@ pub(crate) struct InitArgs {
 enum InitCommand {
     Cluster(InitClusterArgs),
     Replacement(replacement::InitReplacementArgs),
+    Certificate(certificate::InitCertificateArgs),
+    Authority(authority::InitAuthorityArgs),
 }
 
 pub(super) fn run(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
     match &args.command {
         InitCommand::Cluster(args) => cluster::run(args, output),
         InitCommand::Replacement(args) => replacement::run(args, output),
+        InitCommand::Certificate(args) => certificate::run(args, output),
+        InitCommand::Authority(args) => authority::run(args, output),
     }
 }

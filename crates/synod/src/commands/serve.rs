@@ -14,7 +14,8 @@ use crate::runtime;
 /// Run a node
 ///
 /// The configuration is checked whole before anything is opened. SIGINT and SIGTERM stop the node
-/// gracefully; a second one stops it at once, which is as safe as a crash.
+/// in order, within its `shutdown_timeout`: another node leads first, and what is under way is
+/// answered. A second one stops it at once, which is as safe as a crash.
 ///
 /// Exit codes: 0 stopped, 1 failed, 2 bad configuration, 7 the data directory is damaged, empty or
 /// another node's, 10 agreement is broken.

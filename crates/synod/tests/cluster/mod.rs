@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::{Client, Options};
+use client::{Client, Credentials, Options};
 use ports::free_ports;
 
 /// How long anything may take before it counts as never.
@@ -79,9 +79,14 @@ impl Cluster {
 
     /// SIGKILL: nothing is flushed, nothing is said.
     pub fn kill(&mut self, node: &str) {
-        let mut child = self.running.remove(node).expect("it runs");
+        let mut child = self.take(node);
         child.kill().expect("killed");
         child.wait().expect("gone");
+    }
+
+    /// A node's process, which is the caller's to end from now on.
+    pub fn take(&mut self, node: &str) -> Child {
+        self.running.remove(node).expect("it runs")
     }
 
     /// A node's configuration file.
@@ -98,9 +103,16 @@ impl Cluster {
 
     /// A client that knows some of the leaders.
     pub fn client(&self, leaders: &[usize]) -> Client {
+        self.client_within(leaders, PATIENCE)
+    }
+
+    /// The same with less patience.
+    pub fn client_within(&self, leaders: &[usize], timeout: Duration) -> Client {
         let endpoints = leaders.iter().map(|leader| self.endpoint(*leader)).collect();
-        let options = Options { timeout: PATIENCE, ..Options::new(endpoints) };
-        Client::new(options).expect("a client")
+        let admin = self.directory.join("admin");
+        let credentials = admin.exists().then(|| Credentials::load(&admin).expect("credentials"));
+        let options = Options::new(endpoints);
+        Client::new(Options { timeout, credentials, ..options }).expect("a client")
     }
 
     /// Which leader leads.

@@ -1,4 +1,5 @@
-//! `synod init cluster`: a directory for each node, with its configuration and its empty journal.
+//! `synod init cluster`: a directory for each node, with its configuration, its certificate and its
+//! empty journal.
 //!
 //! Identities are drawn here, once. What is in the directories is all that nodes start from.
 
@@ -9,11 +10,16 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use paxos::{DiskId, NodeId};
-use server::config::{Config, NODES_MAX, Node, Quorums, Role, Storage, Timing};
+use server::config::{
+    Config, Grant, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing, Transport,
+};
 use server::restore::Seed;
 use server::snapshot_file::Whole;
+use server::tls::Files;
 
+use super::certificate::hosts;
 use super::format::format_journal;
+use super::issue::{AUTHORITY_DAYS, Desk, ValidityArgs, days, files};
 use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 
@@ -28,12 +34,15 @@ const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
 /// Each holds `synod.toml`; an acceptor's holds an empty journal as well. Nodes that keep snapshots
 /// have a place for them there; at least two of those, and acceptors let go of what is old.
 ///
+/// Nodes prove to each other who they are: each directory holds a certificate and its private key,
+/// `admin` those of a client. `authority` can issue more; keep it off the nodes' machines.
+///
 /// Node 1 listens to its peers at the base port + 1 and to clients at the base port + 101, node 2
 /// one above, and so on.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
-  synod init cluster --nodes 3 --dir cluster --base-port 9100")]
+  synod init cluster --nodes 3 --dir cluster --base-port 9100 --plaintext")]
 pub(crate) struct InitClusterArgs {
     /// Where to make the directories; must be empty or not exist
     #[arg(long, value_name = "DIR")]
@@ -60,6 +69,16 @@ pub(crate) struct InitClusterArgs {
     )]
     nodes: Option<u32>,
 
+    /// Beside those: nodes that only remember, to break the tie between two sites
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = count_or_none(),
+        requires = "nodes"
+    )]
+    witnesses: u32,
+
     /// Nodes that follow what is chosen, and keep snapshots
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count_or_none())]
     learners: u32,
@@ -76,6 +95,23 @@ pub(crate) struct InitClusterArgs {
         value_parser = clap::value_parser!(u16).range(1..=BASE_PORT_MAX)
     )]
     base_port: u16,
+
+    /// No certificates: nodes talk over UDP, and believe whoever speaks. For a network that is
+    /// trusted, and for trying things out
+    #[arg(long, conflicts_with_all = ["days", "authority_days"])]
+    plaintext: bool,
+
+    #[command(flatten)]
+    validity: ValidityArgs,
+
+    /// How long the authority counts, in days
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = AUTHORITY_DAYS,
+        value_parser = clap::value_parser!(u32).range(1..=36_500)
+    )]
+    authority_days: u32,
 }
 
 /// What a new cluster goes on from.
@@ -84,6 +120,10 @@ pub(crate) struct Origin {
     /// Slots that are left out.
     pub(crate) skip: u64,
 }
+
+/// Where the authority's files and those of the first client go. No node is called so.
+const AUTHORITY: &str = "authority";
+const ADMIN: &str = "admin";
 
 /// A node and the directory that it gets.
 struct Place {
@@ -105,12 +145,28 @@ pub(crate) fn make(
     refuse_unless_empty(&args.dir)?;
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
-    let seed = |it: &Origin| Seed::new(&it.file, &config(cluster, &places[0], &nodes), it.skip);
+    let has_tls = !args.plaintext;
+    let seed = |it: &Origin| {
+        let config = config(cluster, &places[0], &nodes, has_tls);
+        Seed::new(&it.file, &config, it.skip)
+    };
     let seed = origin.map(seed).transpose()?;
+    let desk = if args.plaintext {
+        None
+    } else {
+        let validity = days(args.authority_days);
+        Some(Desk::make(&args.dir.join(AUTHORITY), cluster, validity)?)
+    };
     for place in &places {
-        write(&args.dir, cluster, place, &nodes, seed.as_ref())?;
+        write(&args.dir, config(cluster, place, &nodes, has_tls), place, seed.as_ref())?;
+        if let Some(desk) = &desk {
+            certify(desk, &args.dir.join(&place.name), &place.node, args.validity)?;
+        }
     }
-    output.show(report(&args.dir, &places, seed.as_ref()))
+    if let Some(desk) = &desk {
+        desk.give_client(&args.dir.join(ADMIN), ADMIN, args.validity.validity())?;
+    }
+    output.show(report(&args.dir, &places, desk.is_some(), seed.as_ref()))
 }
 
 fn count() -> RangedI64ValueParser<u32> {
@@ -123,7 +179,10 @@ fn count_or_none() -> RangedI64ValueParser<u32> {
 
 fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
     let mut groups = match args.nodes {
-        Some(nodes) => vec![("n", nodes, vec![Role::Leader, Role::Acceptor])],
+        Some(nodes) => vec![
+            ("n", nodes, vec![Role::Leader, Role::Acceptor]),
+            ("w", args.witnesses, vec![Role::Acceptor]),
+        ],
         None => {
             vec![
                 ("l", args.leaders, vec![Role::Leader]),
@@ -169,30 +228,40 @@ fn refuse_unless_empty(dir: &Path) -> Result<(), CliError> {
         .hint("choose another directory: an acceptor's promises must never be overwritten"))
 }
 
-fn config(cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Config {
+fn certify(desk: &Desk, home: &Path, node: &Node, validity: ValidityArgs) -> Result<(), CliError> {
+    let Files { ca, certificate, key } = files("node");
+    let files =
+        Files { ca: home.join(ca), certificate: home.join(certificate), key: home.join(key) };
+    desk.give_node(&files, node.id, &hosts(node.clients.ip(), &[]), validity.validity())
+}
+
+fn config(cluster: [u8; 16], place: &Place, nodes: &[Node], has_tls: bool) -> Config {
     let acceptors = nodes.iter().filter(|node| node.roles.contains(&Role::Acceptor)).count();
     Config {
         cluster,
         epoch: 0,
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
+        listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
+        log: Log::default(),
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
         timing: Timing::default(),
+        transport: if has_tls { Transport::Tls(files("node")) } else { Transport::PlaintextUdp },
         storage: Storage::default(),
+        clients: if has_tls { vec![Grant::all(ADMIN)] } else { Vec::new() },
         nodes: nodes.to_vec(),
     }
 }
 
 fn write(
     dir: &Path,
-    cluster: [u8; 16],
+    mut config: Config,
     place: &Place,
-    nodes: &[Node],
     seed: Option<&Seed>,
 ) -> Result<(), CliError> {
     let home = dir.join(&place.name);
     fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
-    let mut config = config(cluster, place, nodes);
     if let Some(seed) = seed {
         config.storage = seed.storage(config.storage);
     }
@@ -201,7 +270,7 @@ fn write(
         if let Some(seed) = seed {
             seed.plant(&path, id, DiskId(disk))?;
         } else if place.node.roles.contains(&Role::Acceptor) {
-            format_journal(&path, cluster, id, disk)?;
+            format_journal(&path, config.cluster, id, disk)?;
         }
     }
     let file = home.join("synod.toml");
@@ -217,7 +286,7 @@ fn random_identity() -> Result<[u8; 16], CliError> {
     Ok(identity)
 }
 
-fn report(dir: &Path, places: &[Place], seed: Option<&Seed>) -> Report {
+fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> Report {
     let row = |place: &Place| {
         let Node { id, roles, peers, clients, .. } = &place.node;
         vec![
@@ -232,23 +301,29 @@ fn report(dir: &Path, places: &[Place], seed: Option<&Seed>) -> Report {
     let rows = places.iter().map(row).collect();
     let dir = quoted(&dir.display().to_string());
     let first = &places[0].name;
-    let schema = seed.map_or("synod.init.cluster/1", |_| "synod.snapshot.restore/1");
-    let origin = seed.map_or(String::new(), |seed| {
-        let keepers = match seed.keepers() {
-            1 => "\nOne node alone keeps what was restored: if its disk is lost, so is that. \
-                  Keep the file."
-                .to_owned(),
-            keepers => format!("\n{keepers} nodes keep what was restored."),
-        };
-        format!("{keepers} The history goes on from slot {}.", seed.below())
-    });
+    let who =
+        if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
+    let (schema, origin) = match seed {
+        None => ("synod.init.cluster/1", String::new()),
+        Some(seed) => ("synod.snapshot.restore/1", told(seed)),
+    };
     Report::rows(schema, "nodes", &columns, rows).next(format!(
         "{origin}\nNext, run the nodes. All on this machine, in the background:\n  \
-         for node in {dir}/*; do synod serve --config \"$node/synod.toml\" & done\n\
+         for config in {dir}/*/synod.toml; do synod serve --config \"$config\" & done\n\
          Then see them agree:\n  \
-         synod cluster status --config {dir}/{first}/synod.toml\n  \
+         {who}synod cluster status --config {dir}/{first}/synod.toml\n  \
          synod log append hello --config {dir}/{first}/synod.toml"
     ))
+}
+
+/// What a restored cluster goes on from, and who holds it.
+fn told(seed: &Seed) -> String {
+    let keepers = match seed.keepers() {
+        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the file."
+            .to_owned(),
+        keepers => format!("{keepers} nodes keep what was restored."),
+    };
+    format!("\n{keepers} The history goes on from slot {}.", seed.below())
 }
 
 /// A path as a shell reads it back.
@@ -283,7 +358,7 @@ mod tests {
         let places = places(&args("unused --leaders 1 --acceptors 3 --learners 1")).unwrap();
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
-            write(&dir, [7; 16], place, &nodes, None).unwrap();
+            write(&dir, config([7; 16], place, &nodes, false), place, None).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
             assert_eq!(config.quorums, Quorums { phase1: 2, phase2: 2 });

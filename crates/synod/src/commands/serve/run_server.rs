@@ -19,12 +19,12 @@ pub(super) async fn run_server(
     stop: impl Future<Output = ()>,
 ) -> Result<Exit, CliError> {
     let sockets = Sockets::bind(&config)?;
+    let patience = config.shutdown_timeout;
     let server = Server::start(config, sockets, Options { dev, ..Options::default() })?;
     tokio::select! {
-        () = stop => {}
-        () = ended(&server) => {}
+        () = stop => verdict(server.leave(patience).await),
+        () = ended(&server) => verdict(server.stop().await),
     }
-    verdict(server.stop().await)
 }
 
 async fn ended(server: &Server) {
