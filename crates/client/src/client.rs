@@ -4,7 +4,7 @@
 //! calls have connections of their own, because they are addressed to other nodes and must not wait
 //! behind a burst of appends; those of reads are kept, one a node.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prost::bytes::Bytes;
@@ -27,6 +27,7 @@ use crate::proto::{
     StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
+use crate::save::{self, Saving};
 use crate::session::Session;
 use crate::window::Call;
 
@@ -230,6 +231,15 @@ impl Client {
         first: u64,
     ) -> impl Stream<Item = Result<Entry, CallError>> + Send + Unpin + use<> {
         follow::tail(self.endpoints.clone(), self.timeout, self.position.clone(), first)
+    }
+
+    /// The whole state of a node, part by part: everything that was chosen before this call, or, if
+    /// `is_local`, what the first node that answers knows, as for a look in an outage.
+    ///
+    /// Any endpoint may give it, as for a read.
+    pub async fn save(&self, is_local: bool) -> Result<Saving, CallError> {
+        let endpoints = self.readable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        save::save(endpoints, self.timeout, is_local).await
     }
 
     /// What the node at `endpoint` sees.

@@ -4,7 +4,9 @@ use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{chaos, cluster, completions, demo, init, log, serve, sim, trace};
+use crate::commands::{
+    chaos, cluster, completions, demo, init, inspect, log, serve, sim, snapshot, trace,
+};
 use crate::output::OutputArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -32,6 +34,8 @@ const PAGE: &str = "\
 
 \x1b[1mLook after it:\x1b[0m
   cluster      See what the nodes see; ask whether all is well
+  snapshot     Keep the whole state in a file; begin a new cluster from one
+  inspect      Look into a data directory while no node runs there
   chaos        Break nodes and networks on purpose
 
 \x1b[1mYour shell:\x1b[0m
@@ -74,6 +78,10 @@ pub(crate) enum Command {
     Log(log::LogArgs),
     #[command(hide = true)]
     Cluster(cluster::ClusterArgs),
+    #[command(hide = true)]
+    Snapshot(snapshot::SnapshotArgs),
+    #[command(hide = true)]
+    Inspect(inspect::InspectArgs),
     #[command(hide = true)]
     Chaos(chaos::ChaosArgs),
     #[command(hide = true)]

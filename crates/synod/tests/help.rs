@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 43] = [
     "",
     "demo",
     "init",
@@ -23,6 +23,16 @@ const COMMANDS: [&str; 33] = [
     "cluster status",
     "cluster health",
     "cluster transfer-leader",
+    "snapshot",
+    "snapshot save",
+    "snapshot verify",
+    "snapshot restore",
+    "inspect",
+    "inspect wal",
+    "inspect slot",
+    "inspect promises",
+    "inspect verify",
+    "inspect snapshots",
     "chaos",
     "chaos fail",
     "chaos recover",

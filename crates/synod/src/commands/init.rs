@@ -12,6 +12,8 @@ use clap::{Args, Subcommand};
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 
+pub(super) use cluster::{InitClusterArgs, Origin, make};
+
 /// Write the files that nodes start from
 ///
 /// Those of a new cluster, those with which an acceptor goes on whose disk is lost, and
@@ -32,7 +34,7 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Subcommand)]
 enum InitCommand {
-    Cluster(cluster::InitClusterArgs),
+    Cluster(InitClusterArgs),
     Replacement(replacement::InitReplacementArgs),
     Certificate(certificate::InitCertificateArgs),
     Authority(authority::InitAuthorityArgs),

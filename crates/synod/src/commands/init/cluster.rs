@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use paxos::NodeId;
+use paxos::{DiskId, NodeId};
 use server::config::{
     Config, Grant, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing, Transport,
 };
+use server::restore::Seed;
+use server::snapshot_file::Whole;
 use server::tls::Files;
 
 use super::certificate::hosts;
@@ -48,7 +50,7 @@ const BASE_PORT_MAX: i64 = 65_535 - 3 * CLIENTS_ABOVE_PEERS as i64;
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
   synod init cluster --dir cluster --acceptors 5 --phase1 4 --phase2 2")]
-pub(super) struct InitClusterArgs {
+pub(crate) struct InitClusterArgs {
     /// Where to make the directories; must be empty or not exist
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -127,6 +129,13 @@ pub(super) struct InitClusterArgs {
     authority_days: u32,
 }
 
+/// What a new cluster goes on from.
+pub(crate) struct Origin {
+    pub(crate) file: Whole,
+    /// Slots that are left out.
+    pub(crate) skip: u64,
+}
+
 /// Where the authority's files and those of the first client go. No node is called so.
 const AUTHORITY: &str = "authority";
 const ADMIN: &str = "admin";
@@ -138,19 +147,35 @@ struct Place {
 }
 
 pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliError> {
+    make(args, None, output)
+}
+
+/// Makes the directories of a new cluster, which may go on from something.
+pub(crate) fn make(
+    args: &InitClusterArgs,
+    origin: Option<&Origin>,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let places = places(args)?;
     let quorums = quorums(args, &places)?;
     refuse_unless_empty(&args.dir)?;
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
-    let desk = if args.plaintext {
+    let has_tls = !args.plaintext;
+    let seed = |it: &Origin| {
+        let config = config((cluster, quorums), &places[0], &nodes, has_tls);
+        Seed::new(&it.file, &config, it.skip)
+    };
+    let seed = origin.map(seed).transpose()?;
+    let desk = if !has_tls {
         None
     } else {
         let validity = days(args.authority_days);
         Some(Desk::make(&args.dir.join(AUTHORITY), cluster, validity)?)
     };
     for place in &places {
-        write(&args.dir, (cluster, quorums), place, &nodes, desk.is_some())?;
+        let config = config((cluster, quorums), place, &nodes, has_tls);
+        write(&args.dir, config, place, seed.as_ref())?;
         if let Some(desk) = &desk {
             certify(desk, &args.dir.join(&place.name), &place.node, args.validity)?;
         }
@@ -158,7 +183,7 @@ pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliEr
     if let Some(desk) = &desk {
         desk.give_client(&args.dir.join(ADMIN), ADMIN, args.validity.validity())?;
     }
-    output.show(report(&args.dir, &places, desk.is_some()))
+    output.show(report(&args.dir, &places, desk.is_some(), seed.as_ref()))
 }
 
 fn count() -> RangedI64ValueParser<u32> {
@@ -266,17 +291,14 @@ fn certify(desk: &Desk, home: &Path, node: &Node, validity: ValidityArgs) -> Res
     desk.give_node(&files, node.id, &hosts(node.clients.ip(), &[]), validity.validity())
 }
 
-fn write(
-    dir: &Path,
+fn config(
     (cluster, quorums): ([u8; 16], Quorums),
     place: &Place,
     nodes: &[Node],
     has_tls: bool,
-) -> Result<(), CliError> {
-    let home = dir.join(&place.name);
-    fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
+) -> Config {
     let admin_port = place.node.peers.port() + ADMIN_ABOVE_PEERS;
-    let config = Config {
+    Config {
         cluster,
         epoch: 0,
         id: place.node.id,
@@ -292,11 +314,27 @@ fn write(
         admin: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), admin_port)),
         clients: if has_tls { vec![Grant::all(ADMIN)] } else { Vec::new() },
         nodes: nodes.to_vec(),
-    };
-    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
-        && is_acceptor(&place.node)
-    {
-        format_journal(&home.join(data_dir), cluster, place.node.id, disk)?;
+    }
+}
+
+fn write(
+    dir: &Path,
+    mut config: Config,
+    place: &Place,
+    seed: Option<&Seed>,
+) -> Result<(), CliError> {
+    let home = dir.join(&place.name);
+    fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
+    if let Some(seed) = seed {
+        config.storage = seed.storage(config.storage);
+    }
+    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir) {
+        let (path, id) = (home.join(data_dir), place.node.id);
+        if let Some(seed) = seed {
+            seed.plant(&path, id, DiskId(disk))?;
+        } else if place.node.roles.contains(&Role::Acceptor) {
+            format_journal(&path, config.cluster, id, disk)?;
+        }
     }
     let file = home.join("synod.toml");
     fs::write(&file, config.to_toml()).map_err(|error| CliError::file("write", &file, &error))
@@ -311,7 +349,7 @@ fn random_identity() -> Result<[u8; 16], CliError> {
     Ok(identity)
 }
 
-fn report(dir: &Path, places: &[Place], has_tls: bool) -> Report {
+fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> Report {
     let row = |place: &Place| {
         let Node { id, roles, peers, clients, .. } = &place.node;
         vec![
@@ -328,13 +366,27 @@ fn report(dir: &Path, places: &[Place], has_tls: bool) -> Report {
     let first = &places[0].name;
     let who =
         if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
-    Report::rows("synod.init.cluster/1", "nodes", &columns, rows).next(format!(
-        "\nNext, run the nodes. All on this machine, in the background:\n  \
+    let (schema, origin) = match seed {
+        None => ("synod.init.cluster/1", String::new()),
+        Some(seed) => ("synod.snapshot.restore/1", told(seed)),
+    };
+    Report::rows(schema, "nodes", &columns, rows).next(format!(
+        "{origin}\nNext, run the nodes. All on this machine, in the background:\n  \
          for config in {dir}/*/synod.toml; do synod serve --config \"$config\" & done\n\
          Then see them agree:\n  \
          {who}synod cluster status --config {dir}/{first}/synod.toml\n  \
          synod log append hello --config {dir}/{first}/synod.toml"
     ))
+}
+
+/// What a restored cluster goes on from, and who holds it.
+fn told(seed: &Seed) -> String {
+    let keepers = match seed.keepers() {
+        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the file."
+            .to_owned(),
+        keepers => format!("{keepers} nodes keep what was restored."),
+    };
+    format!("\n{keepers} The history goes on from slot {}.", seed.below())
 }
 
 /// A path as a shell reads it back.
@@ -370,7 +422,8 @@ mod tests {
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
             let quorums = Quorums { phase1: 2, phase2: 2 };
-            write(&dir, ([7; 16], quorums), place, &nodes, false).unwrap();
+            let config = config(([7; 16], quorums), place, &nodes, false);
+            write(&dir, config, place, None).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
             assert_eq!(config.quorums, quorums);
