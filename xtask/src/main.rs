@@ -1,8 +1,9 @@
 //! `cargo xtask ci`: exactly what CI runs, step by step, the museum last. `cargo xtask fix`: what
 //! can be mended by a machine. `cargo xtask museum`: whether every known bug is noticed. `cargo
 //! xtask soak`: walks over fresh seeds, for hours. `cargo xtask fuzz`: inputs that nobody thought
-//! of. Checks never edit files.
+//! of. `cargo xtask deb`: the Debian package. Checks never edit files.
 
+mod deb;
 mod fuzz;
 mod museum;
 mod soak;
@@ -30,11 +31,12 @@ fn main() -> ExitCode {
     let steps: &[&[&str]] = match task.as_deref() {
         Some("ci") => &CI,
         Some("fix") => &FIX,
+        Some("deb") => return deb::run(env::args().skip(2)),
         Some("fuzz") => return fuzz::run(env::args().skip(2)),
         Some("museum") => return open_museum(),
         Some("soak") => return soak::run(env::args().skip(2)),
         _ => {
-            eprintln!("usage: cargo xtask ci|fix|fuzz|museum [--only NAME]|soak --hours N");
+            eprintln!("usage: cargo xtask ci|deb|fix|fuzz|museum [--only NAME]|soak --hours N");
             return ExitCode::from(2);
         }
     };

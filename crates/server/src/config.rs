@@ -32,7 +32,7 @@ use layers::Reading;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
-pub use keys::{KEYS, Key, find_key};
+pub use keys::{KEYS, Key, find_key, nearest_key};
 pub use layers::{DEFAULT_FILE, Layers, Origin, Resolved, Setting};
 pub use size::{SizeError, format_size, parse_size};
 
@@ -151,9 +151,7 @@ impl Config {
         let reading = Reading { over: &[], resolve: names::system };
         let parsed = file::parse(&text, &reading);
         let mut config = parsed.map_err(|located| located.in_file(path, &text))?;
-        if let (Some(data_dir), Some(directory)) = (&mut config.data_dir, path.parent()) {
-            *data_dir = directory.join(&*data_dir);
-        }
+        config.find_paths_from(path);
         Ok((config, text))
     }
 
@@ -161,6 +159,13 @@ impl Config {
     /// `path` appears in errors only; `data_dir` stays as it is written.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         file::parse(text, &Reading::default()).map_err(|located| located.in_file(path, text))
+    }
+
+    /// Relative paths begin at the directory of the file that names them.
+    fn find_paths_from(&mut self, file: &Path) {
+        if let (Some(data_dir), Some(directory)) = (&mut self.data_dir, file.parent()) {
+            *data_dir = directory.join(&*data_dir);
+        }
     }
 
     /// Where this node itself listens that others know by `address`.

@@ -6,13 +6,20 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 37] = [
     "",
     "demo",
     "init",
     "init cluster",
     "init replacement",
+    "init journal",
+    "init systemd",
+    "init compose",
     "serve",
+    "config",
+    "config show",
+    "config check",
+    "config explain",
     "log",
     "log append",
     "log read",

@@ -1,8 +1,11 @@
 //! `synod init`: writes the files that nodes start from.
 
 mod cluster;
+mod compose;
 mod format;
+mod journal;
 mod replacement;
+mod systemd;
 
 use clap::{Args, Subcommand};
 
@@ -11,7 +14,8 @@ use crate::output::Output;
 
 /// Write the files that nodes start from
 ///
-/// Those of a new cluster, and those with which an acceptor goes on whose disk is lost.
+/// Those of a new cluster, those with which an acceptor goes on whose disk is lost, and those that
+/// run nodes as services.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",
@@ -30,11 +34,28 @@ pub(crate) struct InitArgs {
 enum InitCommand {
     Cluster(cluster::InitClusterArgs),
     Replacement(replacement::InitReplacementArgs),
+    Journal(journal::InitJournalArgs),
+    /// Print a unit for systemd
+    ///
+    /// It runs the node of /etc/synod/synod.toml as the user `synod`, and lets it touch nothing but
+    /// /var/lib/synod. The Debian package brings the same unit.
+    #[command(after_help = "Examples:
+  synod init systemd > /etc/systemd/system/synod.service
+  synod init systemd -o json")]
+    Systemd,
+    /// Print a file for Docker Compose: three nodes on one machine
+    #[command(after_help = "Examples:
+  synod init compose > compose.yaml
+  synod init compose -o json")]
+    Compose,
 }
 
 pub(super) fn run(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
     match &args.command {
         InitCommand::Cluster(args) => cluster::run(args, output),
         InitCommand::Replacement(args) => replacement::run(args, output),
+        InitCommand::Journal(args) => journal::run(args, output),
+        InitCommand::Systemd => systemd::run(output),
+        InitCommand::Compose => compose::run(output),
     }
 }
