@@ -18,7 +18,8 @@ use paxos::{
     NodeId, Page, Record, Roles, Run, Slot, SnapshotId, Value,
 };
 use prost::Message as _;
-use server::config::{Config, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing, Transport};
+use server::tls::Files;
 
 /// The cluster and the receiver that `fuzz` knows.
 const CLUSTER: [u8; 16] = [0xcc; 16];
@@ -56,7 +57,7 @@ fn main() {
     }
     // The rest read choices, not a format: any bytes will do.
     let any: Vec<u8> = (0..=255).collect();
-    for target in ["damage", "datagram", "files", "snapshots"] {
+    for target in ["damage", "datagram", "files", "snapshots", "stream"] {
         write(target, 0, &any);
         write(target, 1, &[any.as_slice(); 8].concat());
     }
@@ -116,7 +117,7 @@ fn sessions() -> Vec<u8> {
 }
 
 /// One of each kind.
-fn messages() -> [Message; 21] {
+fn messages() -> [Message; 24] {
     let (ballot, slot) = (ballot(), Slot(10));
     let page = |next| {
         let votes = vec![run(3), run(9)];
@@ -148,6 +149,9 @@ fn messages() -> [Message; 21] {
         Message::Kept { below: slot },
         Message::FetchPart { snapshot: Some(snapshot), offset: 5 },
         Message::Part { snapshot, offset: 5, bytes: [1, 2].into() },
+        Message::Offer { ballot, number: 2 },
+        Message::Willing { ballot, number: 2, chosen: slot },
+        Message::HandOver { ballot, number: 2 },
     ]
 }
 
@@ -192,9 +196,18 @@ fn config() -> Config {
         epoch: 0,
         id: NodeId(2),
         data_dir: Some(PathBuf::from("data")),
+        listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
+        log: Log::default(),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),
+        transport: Transport::Tls(Files {
+            ca: "ca.crt".into(),
+            certificate: "node.crt".into(),
+            key: "node.key".into(),
+        }),
         storage: Storage::default(),
+        clients: Vec::new(),
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }
 }

@@ -22,6 +22,7 @@ mod record;
 mod request;
 mod sessions;
 mod snapshots;
+mod stream;
 
 /// One reader of bytes.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them, by name.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "api", run: api::run },
     Target { name: "config", run: config::run },
     Target { name: "damage", run: damage::run },
@@ -45,4 +46,5 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "request", run: request::run },
     Target { name: "sessions", run: sessions::run },
     Target { name: "snapshots", run: snapshots::run },
+    Target { name: "stream", run: stream::run },
 ];

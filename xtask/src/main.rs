@@ -3,6 +3,7 @@
 //! xtask soak`: walks over fresh seeds, for hours. `cargo xtask fuzz`: inputs that nobody thought
 //! of. `cargo xtask deb`: the Debian package. Checks never edit files.
 
+mod chaos;
 mod deb;
 mod fuzz;
 mod museum;
@@ -31,12 +32,16 @@ fn main() -> ExitCode {
     let steps: &[&[&str]] = match task.as_deref() {
         Some("ci") => &CI,
         Some("fix") => &FIX,
+        Some("chaos") => return chaos::run(env::args().skip(2)),
         Some("deb") => return deb::run(env::args().skip(2)),
         Some("fuzz") => return fuzz::run(env::args().skip(2)),
         Some("museum") => return open_museum(),
         Some("soak") => return soak::run(env::args().skip(2)),
         _ => {
-            eprintln!("usage: cargo xtask ci|deb|fix|fuzz|museum [--only NAME]|soak --hours N");
+            eprintln!(
+                "usage: cargo xtask ci|chaos [-- OPTIONS]|deb|fix|fuzz|museum [--only NAME]|\
+                 soak --hours N"
+            );
             return ExitCode::from(2);
         }
     };

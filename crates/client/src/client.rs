@@ -1,8 +1,8 @@
 //! What a user calls: append, read, tail, status, and faults on purpose.
 //!
-//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads
-//! and node calls open connections of their own, because they are addressed to other nodes and
-//! must not wait behind a burst of appends.
+//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads and node
+//! calls have connections of their own, because they are addressed to other nodes and must not wait
+//! behind a burst of appends; those of reads are kept, one a node.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::Stream;
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::appender::Appender;
-use crate::connection;
+use crate::connection::{self, Connection, Dialler};
+use crate::credentials::Credentials;
 use crate::endpoints::Endpoints;
 use crate::error::{AppendError, CallError, OptionsError};
 use crate::follow;
@@ -24,7 +24,7 @@ use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
-    StatusRequest, StatusResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
 use crate::session::Session;
@@ -45,6 +45,8 @@ pub struct Options {
     /// [`Options::LIFETIME_MAX`]. A client that lives and reaches the cluster keeps its session
     /// alive; this is how long it may be cut off, suspended or stopped in a debugger.
     pub lifetime: Duration,
+    /// Who the client is, where nodes are not for everybody. None: connections are plaintext.
+    pub credentials: Option<Credentials>,
 }
 
 impl Options {
@@ -57,10 +59,10 @@ impl Options {
     /// The longest lifetime of a session.
     pub const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// These endpoints, 10 s, a window of 1024, a session that lives for an hour.
+    /// These endpoints, 10 s, a window of 1024, a session that lives for an hour, no credentials.
     pub fn new(endpoints: Vec<String>) -> Options {
         let (timeout, lifetime) = (Duration::from_secs(10), Duration::from_secs(3600));
-        Options { endpoints, timeout, window: 1024, lifetime }
+        Options { endpoints, timeout, window: 1024, lifetime, credentials: None }
     }
 }
 
@@ -97,7 +99,7 @@ impl Client {
     /// # Panics
     /// Outside of a tokio runtime with timers and I/O.
     pub fn new(options: Options) -> Result<Client, OptionsError> {
-        let Options { endpoints, timeout, window, lifetime } = options;
+        let Options { endpoints, timeout, window, lifetime, credentials } = options;
         if endpoints.is_empty() {
             return Err(OptionsError::NoEndpoint);
         }
@@ -115,7 +117,9 @@ impl Client {
             |error: getrandom::Error| OptionsError::NoRandomness { reason: error.to_string() };
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(no_randomness)?;
-        let endpoints = Endpoints::new(endpoints, getrandom::u64().map_err(no_randomness)?);
+        let dialler = Dialler::new(credentials.as_ref())?;
+        let seed = getrandom::u64().map_err(no_randomness)?;
+        let endpoints = Endpoints::new(endpoints, seed, dialler);
         let (calls, receiver) = mpsc::unbounded_channel();
         // A quarter: time enough for a slow decision, and for three more nodes to be asked.
         let silence_max = timeout / 4;
@@ -234,6 +238,18 @@ impl Client {
         self.call(endpoint, ask).await
     }
 
+    /// Has another node lead in the place of the one at `endpoint`, which must lead: node `to`, or
+    /// whichever could. Returns once it does.
+    pub async fn transfer_leader(
+        &self,
+        endpoint: &str,
+        to: Option<u32>,
+    ) -> Result<TransferLeaderResponse, CallError> {
+        let request = TransferLeaderRequest { to: to.unwrap_or_default() };
+        let ask = async |channel| ClusterClient::new(channel).transfer_leader(request).await;
+        self.call(endpoint, ask).await
+    }
+
     /// The node neither hears nor speaks to its peers until it recovers. Needs a node in dev mode.
     pub async fn fail(&self, endpoint: &str) -> Result<(), CallError> {
         let ask = async |channel| ChaosClient::new(channel).fail(FailRequest {}).await;
@@ -260,10 +276,10 @@ impl Client {
     async fn call<T>(
         &self,
         endpoint: &str,
-        ask: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>,
+        ask: impl AsyncFnOnce(Connection) -> Result<Response<T>, Status>,
     ) -> Result<T, CallError> {
         let answer = async {
-            let channel = connection::connect(endpoint).await?;
+            let channel = self.endpoints.dialler().connect(endpoint).await?;
             ask(channel).await.map_err(|status| CallError::failed(endpoint, &status))
         };
         match timeout(self.timeout, answer).await {

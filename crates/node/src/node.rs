@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use paxos::{
-    Command, Config, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored, Slot,
-    SnapshotId, Value,
+    Command, Config, HandOverId, Instant, NodeId, Part, Record, RefusalReason, Replica, Restored,
+    Slot, SnapshotId, Value,
 };
 
 use crate::log_time::LogClock;
@@ -85,6 +85,13 @@ pub enum Input {
     Room(bool),
     /// Clients want to read. Each read is answered once, now or later.
     Read(Vec<Read>),
+    /// Another node is to lead. What becomes of it stands in [`paxos::Effects::handed_over`].
+    HandOver {
+        /// Comes back with the answer.
+        id: HandOverId,
+        /// Who; none: whoever could.
+        to: Option<NodeId>,
+    },
     /// The deadline has passed.
     Tick,
 }
@@ -335,6 +342,7 @@ impl<M: StateMachine> Node<M> {
                 let begun = self.reads.begin(now, self.applied, reads, &mut effects.reads);
                 paxos::Input::Read(begun)
             }
+            Input::HandOver { id, to } => paxos::Input::HandOver { id, to },
             Input::Tick => paxos::Input::Tick,
         };
         self.replica.step(now, input, &mut effects.replica);
@@ -366,12 +374,17 @@ impl<M: StateMachine> Node<M> {
             return;
         }
         self.capture_again = None;
+        let frozen = self.freeze();
+        (self.since_snapshot, self.capturing) = (0, Some(frozen.below()));
+        effects.capture = Some(frozen);
+    }
+
+    /// The state as it is now, for whoever wants it outside of the cluster.
+    pub fn freeze(&self) -> Frozen<M> {
         let mark = self.replica.mark();
         assert!(mark.below == self.applied, "what is chosen here is applied in the same step");
         let configuration = &self.replica.config().configuration;
-        let frozen = Frozen::new(configuration, mark, &self.sessions, &self.machine);
-        (self.since_snapshot, self.capturing) = (0, Some(mark.below));
-        effects.capture = Some(frozen);
+        Frozen::new(configuration, mark, &self.sessions, &self.machine)
     }
 
     /// When to step with [`Input::Tick`], if nothing else happens before.

@@ -1,8 +1,12 @@
 //! The client API: gRPC calls in, jobs for the protocol thread out. Knows no rule of consensus.
 
+pub mod access;
 mod answers;
 pub mod asked;
+pub mod listener;
 mod pages;
+mod transfer;
+mod strangers;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -97,6 +101,13 @@ impl Cluster for Api {
         let status = status.await.map_err(|_| stopped())?;
         Ok(Response::new(answers::status(self, &status)))
     }
+
+    async fn transfer_leader(
+        &self,
+        request: tonic::Request<proto::TransferLeaderRequest>,
+    ) -> Result<Response<proto::TransferLeaderResponse>, Status> {
+        self.transfer(request.get_ref()).await.map(Response::new)
+    }
 }
 
 #[tonic::async_trait]
@@ -149,6 +160,8 @@ impl Api {
             tokio::pin!(stream);
             loop {
                 let item = tokio::select! {
+                    // What is answered is said before the stream ends.
+                    biased;
                     item = stream.next() => item,
                     _ = stopping.wait_for(|stopping| *stopping) => Some(Err(stopped())),
                 };

@@ -12,10 +12,12 @@ mod duration;
 mod edit;
 mod error;
 mod file;
+mod grants;
 mod keys;
 mod layers;
 mod names;
 mod size;
+mod transport;
 mod unit;
 
 use std::collections::BTreeSet;
@@ -28,10 +30,12 @@ use std::time::Duration;
 
 use paxos::NodeId;
 
+use crate::tls::Files;
 use layers::Reading;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
+pub use grants::{CLIENTS_MAX, Grant, Permission};
 pub use keys::{KEYS, Key, find_key, nearest_key};
 pub use layers::{DEFAULT_FILE, Layers, Origin, Resolved, Setting};
 pub use size::{SizeError, format_size, parse_size};
@@ -41,6 +45,9 @@ pub const NODES_MAX: usize = 64;
 
 /// The largest file that is read: a full list of nodes needs a twentieth of it.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// How long a node may take to stop, unless it is told otherwise.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An election timeout must leave room for so many heartbeats, so that one lost datagram does not
 /// start a campaign.
@@ -61,14 +68,20 @@ pub struct Config {
     /// Where it listens, if not at the addresses by which others know it: behind a translation of
     /// addresses, or in a container. The ports are the same.
     pub listen: Option<IpAddr>,
+    /// How long it may take to stop: to hand over leadership and to answer what is under way.
+    pub shutdown_timeout: Duration,
     /// What is logged, as far as the file says.
     pub log: Log,
     /// How many acceptors make a quorum of each phase.
     pub quorums: Quorums,
     /// The pace of heartbeats and elections.
     pub timing: Timing,
+    /// How messages travel between nodes.
+    pub transport: Transport,
     /// How much of the history it holds.
     pub storage: Storage,
+    /// What clients may ask for. None are named where nobody can be told from anybody else.
+    pub clients: Vec<Grant>,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
     pub nodes: Vec<Node>,
 }
@@ -83,10 +96,22 @@ pub struct Node {
     /// The identity of its directory. Acceptors have one: an empty or foreign directory never
     /// votes. Nodes that only learn may have one, and keep snapshots there.
     pub disk: Option<[u8; 16]>,
-    /// UDP, between nodes.
+    /// Between nodes: UDP or TCP, as the transport is.
     pub peers: SocketAddr,
     /// TCP, for clients.
     pub clients: SocketAddr,
+}
+
+/// How messages travel between nodes. Nothing is encrypted or authenticated unless the file says
+/// so, and nothing goes without unless the file says that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP streams under mutual TLS, with these certificates.
+    Tls(Files),
+    /// TCP streams, for networks that are trusted.
+    PlaintextTcp,
+    /// Datagrams, for networks that are trusted.
+    PlaintextUdp,
 }
 
 /// What a node does in the cluster. A node may have any mix of roles.
@@ -139,7 +164,7 @@ pub struct Storage {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`. A relative `data_dir` is taken from the file's own
+    /// Reads and checks the file at `path`. Relative paths in it are taken from the file's own
     /// directory, so that a node can be started from anywhere.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         Config::load_text(path).map(|(config, _)| config)
@@ -156,16 +181,25 @@ impl Config {
     }
 
     /// Checks `text`, in which addresses must be numbers: nobody is asked what a name stands for.
-    /// `path` appears in errors only; `data_dir` stays as it is written.
+    /// `path` appears in errors only; paths stay as they are written.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         file::parse(text, &Reading::default()).map_err(|located| located.in_file(path, text))
     }
 
     /// Relative paths begin at the directory of the file that names them.
     fn find_paths_from(&mut self, file: &Path) {
-        if let (Some(data_dir), Some(directory)) = (&mut self.data_dir, file.parent()) {
-            *data_dir = directory.join(&*data_dir);
+        if let Some(directory) = file.parent() {
+            self.paths().for_each(|path| *path = directory.join(&*path));
         }
+    }
+
+    /// Every path.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let certificates = match &mut self.transport {
+            Transport::Tls(Files { ca, certificate, key }) => vec![ca, certificate, key],
+            Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
+        };
+        self.data_dir.iter_mut().chain(certificates)
     }
 
     /// Where this node itself listens that others know by `address`.
@@ -194,6 +228,7 @@ impl Config {
             String::from("# One file a node. The [[node]] list is the same in all of them.\n\n");
         self.write_identity(&mut text)
             .and_then(|()| self.write_settings(&mut text))
+            .and_then(|()| self.clients.iter().try_for_each(|client| client.write(&mut text)))
             .and_then(|()| self.nodes.iter().try_for_each(|node| node.write(&mut text)))
             .expect("writing to a string cannot fail");
         text
@@ -213,6 +248,7 @@ impl Config {
     }
 
     fn write_settings(&self, text: &mut String) -> fmt::Result {
+        self.transport.write(text)?;
         writeln!(text, "\n# Acceptors that a leader needs to lead (phase 1) and to have a value")?;
         writeln!(text, "# chosen (phase 2). Together they must exceed the number of acceptors.")?;
         writeln!(text, "[quorums]")?;
@@ -239,6 +275,36 @@ impl Config {
     }
 }
 
+impl Transport {
+    /// All names, the safe one first.
+    pub const NAMES: [&str; 3] = ["tls", "plaintext-tcp", "plaintext-udp"];
+
+    /// As the file calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transport::Tls(_) => "tls",
+            Transport::PlaintextTcp => "plaintext-tcp",
+            Transport::PlaintextUdp => "plaintext-udp",
+        }
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        writeln!(
+            text,
+            "\n# Between nodes: \"tls\", or without any protection \"plaintext-tcp\" or"
+        )?;
+        writeln!(text, "# \"plaintext-udp\". The same at all nodes.")?;
+        writeln!(text, "[network]\ntransport = \"{}\"", self.name())?;
+        let Transport::Tls(Files { ca, certificate, key }) = self else { return Ok(()) };
+        writeln!(text, "\n# Renewed files are taken while the node runs.\n[tls]")?;
+        for (name, path) in [("ca", ca), ("certificate", certificate), ("key", key)] {
+            let quoted = toml::Value::String(path.display().to_string());
+            writeln!(text, "{name} = {quoted}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Node {
     fn write(&self, text: &mut String) -> fmt::Result {
         let roles: Vec<String> = self.roles.iter().map(|role| format!("\"{role}\"")).collect();
@@ -248,7 +314,7 @@ impl Node {
         if let Some(disk) = &self.disk {
             writeln!(text, "disk = \"{}\"  # of its directory", format_identity(disk))?;
         }
-        writeln!(text, "peers = \"{}\"  # UDP, between nodes", self.peers)?;
+        writeln!(text, "peers = \"{}\"  # between nodes", self.peers)?;
         writeln!(text, "clients = \"{}\"  # TCP, gRPC", self.clients)
     }
 }
@@ -335,13 +401,31 @@ mod tests {
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             listen: None,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
             log: Log::default(),
             quorums: Quorums { phase1: 2, phase2: 1 },
             timing: Timing {
                 heartbeat: Duration::from_micros(1500),
                 election_timeout: Duration::from_secs(1),
             },
+            transport: Transport::Tls(Files {
+                ca: "../c\"a.crt".into(),
+                certificate: "node.crt".into(),
+                key: "/k/node.key".into(),
+            }),
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
+            clients: vec![
+                Grant {
+                    name: "app-1".into(),
+                    permissions: BTreeSet::from([Permission::Append, Permission::Read]),
+                    token_sha256: Some([0xb7; 32]),
+                },
+                Grant {
+                    name: "admin".into(),
+                    permissions: BTreeSet::from([Permission::Operate]),
+                    token_sha256: None,
+                },
+            ],
             nodes: vec![
                 node(1, Role::Leader),
                 node(2, Role::Learner),
@@ -356,6 +440,10 @@ mod tests {
         let config = example();
         let text = config.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), config, "{text}");
+        let (transport, clients) = (Transport::PlaintextTcp, Vec::new());
+        let plain = Config { transport, clients, ..config.clone() };
+        let text = plain.to_toml();
+        assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), plain);
         let first = Config { epoch: 0, ..config };
         let text = first.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), first);
@@ -363,12 +451,15 @@ mod tests {
     }
 
     #[test]
-    fn the_data_directory_is_found_from_the_file() {
+    fn paths_are_found_from_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("synod.toml");
         std::fs::write(&path, example().to_toml()).unwrap();
         let config = Config::load(&path).unwrap();
         assert_eq!(config.data_dir, Some(directory.path().join("da\"ta")));
+        let Transport::Tls(files) = &config.transport else { panic!("{:?}", config.transport) };
+        assert_eq!(files.certificate, directory.path().join("node.crt"));
+        assert_eq!(files.key, Path::new("/k/node.key"));
         assert_eq!(config.own().id, NodeId(3));
         assert_eq!(config.acceptors(), 2);
     }

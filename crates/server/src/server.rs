@@ -1,7 +1,7 @@
 //! One node in this process: start, stop, kill.
 //!
 //! ```text
-//!   peers --- udp thread --+                        +-- adversary -- udp --- peers
+//!   peers ---- network ----+                        +-- adversary -- network -- peers
 //!                          +-- inbox -- protocol ---+
 //!   clients ----- api -----+     thread             +-- journal thread --+-- adversary ...
 //!                                                            disk
@@ -9,41 +9,46 @@
 //!
 //! Beside them a snapshot thread keeps what the protocol thread froze, and gives away parts of it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
-use crossbeam_channel::bounded;
 use node::History;
-use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
+use paxos::{Announce, Ballot, ConfigurationError, Digest, HandOverRefusal, Limits, NodeId, Slot};
 use thiserror::Error;
-use tokio::sync::{oneshot, watch};
-use tonic::transport::server::TcpIncoming;
+use tokio::sync::watch;
 
 use crate::api::Api;
-use crate::config::Config;
+use crate::api::access::{Access, Guard};
+use crate::api::listener::listen;
+use crate::config::{Config, Transport};
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
-use crate::driver::{Driver, Ended};
 use crate::inbox::{Inbox, Job, Status};
-use crate::membership::{cluster_id, configuration};
-use crate::post::Post;
-use crate::recovery::{self, Recovered};
-use crate::snapshotter::{Orders, Snapshotter};
+use crate::membership::configuration;
+use crate::recovery;
+use crate::runtime::{Parts, Runtime};
 use crate::switches::Switches;
+use crate::tls::TlsError;
 use crate::transport::adversary::{Adversary, Faults};
-use crate::transport::udp::{self, Udp};
-use crate::writer::{WRITES_MAX, Writer};
+use crate::transport::network::{Network, PeerSocket, open_tls};
 
 /// How long streams and calls of clients may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Calls of one client's connection at once, at most.
+const STREAMS_MAX: u32 = 256;
+
+/// What a request may say before it begins.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// How often a client must prove that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// What is decided when a node starts, beside its configuration.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +69,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Sockets {
     /// Between nodes.
-    pub peers: UdpSocket,
+    pub peers: PeerSocket,
     /// For clients.
     pub clients: TcpListener,
 }
@@ -83,6 +88,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The node's certificates are not in order.
+    #[error("the certificates of this node are not in order: {0}")]
+    Tls(#[from] TlsError),
     /// The acceptor's directory cannot be used. It does not vote.
     #[error("this acceptor does not vote: {0}")]
     DataDir(#[from] DataDirError),
@@ -95,13 +103,8 @@ pub enum StartError {
 pub struct Server {
     config: Arc<Config>,
     switches: Arc<Switches>,
-    inbox: Inbox,
-    killed: Arc<AtomicBool>,
-    leaving: Arc<AtomicBool>,
+    runtime: Runtime,
     stopping: watch::Sender<bool>,
-    protocol: JoinHandle<Ended>,
-    journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
-    snapshotter: JoinHandle<()>,
     api: tokio::task::JoinHandle<()>,
 }
 
@@ -136,7 +139,7 @@ impl Sockets {
         let (peers, clients) = (config.listens_at(own.peers), config.listens_at(own.clients));
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(peers).map_err(failed(peers))?,
+            peers: PeerSocket::bind(&config.transport, peers).map_err(failed(peers))?,
             clients: TcpListener::bind(clients).map_err(failed(clients))?,
         })
     }
@@ -151,109 +154,51 @@ impl Server {
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
-        let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } =
-            recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
-        let snapshot_bytes = shelf.used();
+        let tls = open_tls(&config)?;
+        let recovered = recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
+        let snapshot = recovered.snapshot;
         let ready = origin.elapsed();
 
         let counters = Arc::new(Counters::default());
         let (inbox, jobs) = Inbox::new();
-        let addresses: BTreeMap<_, _> =
-            config.nodes.iter().filter(|node| node.id != me).map(|n| (n.id, n.peers)).collect();
-        let udp =
-            Udp::new(me, cluster_id(&config), sockets.peers, addresses, udp::Options::default())?;
-        let udp = Arc::new(udp);
-        let adversary = Arc::new(Adversary::new(udp.clone(), options.faults)?);
+        let network = Arc::new(Network::new(&config, sockets.peers, tls)?);
+        let adversary = Arc::new(Adversary::new(network.clone(), options.faults)?);
         let failed = Arc::new(AtomicBool::new(false));
-        let post = || {
-            let (outbound, inbox, counters) = (adversary.clone(), inbox.clone(), counters.clone());
-            Post::new(me, configuration.clone(), outbound, inbox, counters, failed.clone())
-        };
-        let killed = Arc::new(AtomicBool::new(false));
-        let leaving = Arc::new(AtomicBool::new(false));
-
-        let (writes, journal) = match journal {
-            None => (None, None),
-            Some((journal, ledger)) => {
-                let (writes, waiting) = bounded(WRITES_MAX);
-                let (configuration, counters) = (configuration.clone(), counters.clone());
-                let flags = (killed.clone(), leaving.clone());
-                let ends = (post(), inbox.clone());
-                let writer = Writer::new(journal, ledger, configuration, ends, counters, flags);
-                let name = format!("journal-{me}");
-                let thread =
-                    thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
-                (Some(writes), Some(thread))
-            }
-        };
-
-        let (orders, ordered) = Orders::new();
-        let snapshotter = Snapshotter::new(
-            (me, configuration.clone()),
-            History::within(config.storage.history_bytes),
-            shelf,
-            (post(), inbox.clone()),
-            counters.clone(),
-            killed.clone(),
-        );
-        let snapshots = thread::Builder::new().name(format!("snapshots-{me}"));
-        let snapshotter = snapshots.spawn(move || snapshotter.run(&ordered))?;
-        let (applied, applied_seen) = watch::channel(0);
-        let driver = Driver {
-            node,
-            configuration: configuration.clone(),
-            me,
-            jobs,
-            writes,
-            orders,
-            snapshot,
-            journal_bytes,
-            snapshot_bytes,
-            has_room: true,
-            other_epoch: None,
-            post: post(),
+        let runtime = Runtime::start(Parts {
+            member: (me, configuration),
+            recovered,
+            like: History::within(config.storage.history_bytes),
+            inbox: (inbox.clone(), jobs),
+            outbound: adversary.clone(),
             counters: counters.clone(),
+            failed: failed.clone(),
             origin,
-            applied,
-            killed: killed.clone(),
-            deaf: failed.clone(),
-        };
-        let name = format!("protocol-{me}");
-        let protocol = thread::Builder::new().name(name).spawn(move || driver.run(effects))?;
+        })?;
 
-        let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
+        let switches =
+            Arc::new(Switches { dev: options.dev, failed, adversary, network, counters });
         let (stopping, stopping_seen) = watch::channel(false);
         let api = Api {
             inbox: inbox.clone(),
             config: config.clone(),
-            applied: applied_seen,
+            applied: runtime.applied(),
             switches: switches.clone(),
             origin,
             stopping: stopping_seen.clone(),
         };
+        switches.network.renew(stopping_seen.clone());
         let api = serve(api, sockets.clients, stopping_seen)?;
 
         let heard = switches.adversary.clone();
-        let into = inbox.clone();
-        // Last: from here on the listener's thread holds on to everything, until it is stopped.
-        switches.udp.listen(move |from, bytes| {
+        let into = inbox;
+        // Last: from here on the listener holds on to everything, until it is stopped.
+        switches.network.listen(move |from, bytes| {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
         let (peers, clients) = (own.peers, own.clients);
         tracing::info!(node = me.0, %peers, %clients, %snapshot, ?ready, "started");
-        Ok(Server {
-            config,
-            switches,
-            inbox,
-            killed,
-            leaving,
-            stopping,
-            protocol,
-            journal,
-            snapshotter,
-            api,
-        })
+        Ok(Server { config, switches, runtime, stopping, api })
     }
 
     /// The node's configuration.
@@ -266,60 +211,67 @@ impl Server {
         &self.switches
     }
 
+    /// Looks for new certificates now, as it does by itself every few seconds. Says whether there
+    /// were any; false for a node that has none at all. Reads files: not for asynchronous code.
+    ///
+    /// # Errors
+    /// If they are not in order. Those that were in force stay so.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        self.switches.network.tls().map_or(Ok(false), |tls| tls.reload())
+    }
+
     /// What it sees of itself; none once it has ended.
     pub async fn status(&self) -> Option<Status> {
-        let (answer, status) = oneshot::channel();
-        self.inbox.offer(Job::Status(answer)).ok()?;
-        status.await.ok()
+        self.runtime.status().await
     }
 
     /// Whether it has ended by itself: its disk failed, or agreement is broken.
     pub fn has_ended(&self) -> bool {
-        let is_journal_gone = self.journal.as_ref().is_some_and(JoinHandle::is_finished);
-        self.protocol.is_finished() || is_journal_gone || self.snapshotter.is_finished()
+        self.runtime.has_ended()
     }
 
     /// Stops in order: what was asked before is done, and what was written is synced, unless the
     /// disk is full.
     pub async fn stop(self) -> End {
-        self.leaving.store(true, Ordering::Relaxed);
-        let inbox = self.inbox.clone();
-        let asked = tokio::task::spawn_blocking(move || inbox.tell(Job::Stop)).await;
-        drop(asked);
+        self.runtime.ask_to_stop().await;
         self.end().await
+    }
+
+    /// Stops and lets the cluster go on: another node leads first, then what is under way is
+    /// answered, then it stops as [`Server::stop`] does. Once `patience` is over it stops all the
+    /// same.
+    pub async fn leave(self, patience: Duration) -> End {
+        self.runtime.leave(patience).await;
+        self.stop().await
+    }
+
+    /// Has another node lead, and says at which ballot it does, or why it does not. None if this
+    /// node has ended or is overloaded.
+    pub async fn hand_over(&self, to: Option<NodeId>) -> Option<Result<Ballot, HandOverRefusal>> {
+        self.runtime.hand_over(to).await
     }
 
     /// Ends at once, as a crash would: nothing more is written, synced or sent.
     pub async fn kill(self) -> End {
-        self.killed.store(true, Ordering::Relaxed);
+        self.runtime.kill();
         self.switches.set_failed(true);
         self.end().await
     }
 
     async fn end(self) -> End {
         self.stopping.send_replace(true);
-        let Server { protocol, journal, snapshotter, switches, api, .. } = self;
+        let Server { runtime, switches, api, .. } = self;
         let joined = tokio::task::spawn_blocking(move || {
-            let protocol = protocol.join();
-            let journal = journal.map(JoinHandle::join);
-            let snapshotter = snapshotter.join();
-            switches.udp.stop();
+            let end = runtime.join();
+            switches.network.stop();
             switches.adversary.stop();
-            (protocol, journal, snapshotter)
+            end
         });
         let abort = api.abort_handle();
         if tokio::time::timeout(DRAIN_MAX, api).await.is_err() {
             abort.abort();
         }
-        match joined.await {
-            Ok((Ok(Ended::Conflict(slot)), _, _)) => End::Conflict(slot.0),
-            Ok((Ok(Ended::Diverged { from, below, ours, theirs }), _, _)) => {
-                End::Diverged { from, below, ours, theirs }
-            }
-            Ok((Ok(_), Some(Ok(Err(error))), _)) => End::Disk(error.to_string()),
-            Ok((Ok(_), None | Some(Ok(Ok(()))), Ok(()))) => End::Stopped,
-            _ => End::Panicked,
-        }
+        joined.await.unwrap_or(End::Panicked)
     }
 }
 
@@ -329,12 +281,21 @@ fn serve(
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    // Answers are small and many: none of them may wait for a larger packet to fill.
-    let incoming =
-        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let counters = api.switches.counters.clone();
+    let tls = api.switches.network.tls().cloned();
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, tls, counters.clone());
+    let access = match &api.config.transport {
+        Transport::Tls(_) => Access::Granted(api.config.clients[..].into()),
+        Transport::PlaintextTcp | Transport::PlaintextUdp => Access::Open,
+    };
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .layer(Guard { access, counters })
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(ChaosServer::new(api))

@@ -40,6 +40,7 @@ pub use ancestor::{AncestorRow, ancestor_table};
 pub use broken::Broken;
 pub use check::Wrong;
 pub use check::linearizable::{Operation, check as linearizable};
+pub use check::told;
 pub use faults::{DiskSpeed, Faults, Weather};
 pub use recording::{Happened, What};
 pub use script::{Difference, Played, Scenario, ScriptError, play, scenarios};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use client::Credentials;
 use server::config::{Config, DEFAULT_FILE, parse_duration};
 
 use crate::error::CliError;
@@ -21,6 +22,11 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "endpoints")]
     config: Option<PathBuf>,
 
+    /// Who asks: a directory with ca.crt, and client.crt and client.key or a token [env:
+    /// SYNOD_CREDENTIALS]
+    #[arg(long, value_name = "DIR")]
+    credentials: Option<PathBuf>,
+
     /// How long to wait for an answer [default: 5s; 1s to ask for a node's state]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
@@ -31,6 +37,19 @@ impl EndpointArgs {
     /// over the configuration of the machine's own node.
     pub(crate) fn resolve(&self) -> Result<Vec<String>, CliError> {
         self.resolve_with(|name| std::env::var(name).ok())
+    }
+
+    /// Who asks; none where nobody wants to know.
+    pub(crate) fn credentials(&self) -> Result<Option<Credentials>, CliError> {
+        let variable = std::env::var_os("SYNOD_CREDENTIALS").filter(|it| !it.is_empty());
+        let directory = self.credentials.clone().or(variable.map(PathBuf::from));
+        let load = |directory: PathBuf| {
+            Credentials::load(&directory).map_err(|error| {
+                CliError::usage(error.to_string())
+                    .hint("`synod init cluster` makes such a directory for its operator")
+            })
+        };
+        directory.map(load).transpose()
     }
 
     fn resolve_with(
@@ -79,6 +98,7 @@ mod tests {
         let given = |endpoints: &[&str]| EndpointArgs {
             endpoints: endpoints.iter().map(|it| (*it).to_owned()).collect(),
             config: None,
+            credentials: None,
             timeout: None,
         };
         let only = |name: &'static str, value: &'static str| {

@@ -206,7 +206,10 @@ fn the_chart_says_only_what_the_program_understands() {
     }
     let node = "[[node]]\nid = 1\nroles = [\"leader\", \"acceptor\"]\n\
                 peers = \"s-1.here:7101\"\nclients = \"s-1.here:7201\"\ndisk = \"ID\"\n";
-    let file = format!("cluster = \"ID\"\nid = 1\n{}\n{node}", text_of(&values["config"]));
+    let file = format!(
+        "cluster = \"ID\"\nid = 1\n{}\n[network]\ntransport = \"plaintext-tcp\"\n{node}",
+        text_of(&values["config"])
+    );
     program.accepts(&file.replace("ID", &"0a".repeat(16)), "1");
 }
 
@@ -218,8 +221,11 @@ fn helm_renders_nodes_that_find_each_other() {
     for replicas in [3, 5] {
         let id = format!("clusterId={}", "0a".repeat(16));
         let count = format!("replicas={replicas}");
-        let arguments =
-            ["template", "r", chart, "--kube-version", "1.31", "--set", &id, "--set", &count];
+        let arguments = [
+            &["template", "r", chart, "--kube-version", "1.31", "--set", "tlsSecret=certificates"],
+            &["--set", &id, "--set", &count][..],
+        ]
+        .concat();
         let Some((is_right, said)) = tool("helm", &arguments) else { return };
         assert!(is_right, "{said}");
         let documents = documents(&said);

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 39] = [
     "",
     "demo",
     "init",
     "init cluster",
     "init replacement",
+    "init certificate",
+    "init authority",
     "init journal",
     "init systemd",
     "init compose",

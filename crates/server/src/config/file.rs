@@ -14,8 +14,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Located, nearest};
+use super::grants::{GrantShape, grants};
 use super::layers::{Reading, laid_over};
 use super::names::Resolve;
+use super::transport::{NetworkShape, TlsShape, transport};
 use super::{
     Config, HEARTBEATS_PER_TIMEOUT_MIN, Log, NODES_MAX, Node, Problem, Quorums, Role, Storage,
     Timing, count_acceptors, format_size, parse_duration, parse_identity, parse_size,
@@ -24,6 +26,8 @@ use super::{
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const SHUTDOWN_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 /// Less would be a snapshot for every few values.
 const STORAGE_BYTES_MIN: u64 = 64 << 10;
@@ -39,10 +43,15 @@ struct FileShape {
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
     listen: Option<IpAddr>,
+    shutdown_timeout: Option<Spanned<String>>,
     log: Option<LogShape>,
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
     storage: Option<StorageShape>,
+    network: Option<NetworkShape>,
+    tls: Option<Spanned<TlsShape>>,
+    #[serde(default)]
+    client: Vec<Spanned<GrantShape>>,
     #[serde(default)]
     node: Vec<Spanned<NodeShape>>,
 }
@@ -100,11 +109,33 @@ pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
+    let transport = transport(shape.network, shape.tls)?;
+    let clients = grants(&shape.client, &transport)?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
     let log =
         shape.log.map_or_else(Log::default, |LogShape { level, format }| Log { level, format });
     let listen = shape.listen;
-    Ok(Config { cluster, epoch, id, data_dir, listen, log, quorums, timing, storage, nodes })
+    let shutdown_timeout = duration(
+        "shutdown_timeout",
+        shape.shutdown_timeout.as_ref(),
+        super::SHUTDOWN_TIMEOUT,
+        SHUTDOWN_TIMEOUT_MIN..=SHUTDOWN_TIMEOUT_MAX,
+    )?;
+    Ok(Config {
+        cluster,
+        epoch,
+        id,
+        data_dir,
+        listen,
+        shutdown_timeout,
+        log,
+        quorums,
+        timing,
+        transport,
+        storage,
+        clients,
+        nodes,
+    })
 }
 
 /// What the reader says of a table that has no place in a file, in its own words.
@@ -139,6 +170,9 @@ fn syntax(error: &toml::de::Error) -> Located {
     let mut words = error.message().split('`').skip(1).step_by(2);
     let kind = match error.message() {
         message if message.starts_with("unknown field") => Some("key"),
+        message if message.starts_with("unknown variant") && message.contains("`operate`") => {
+            Some("permission")
+        }
         message if message.starts_with("unknown variant") => Some("role"),
         _ => None,
     };
@@ -333,6 +367,7 @@ mod tests {
     const GOOD: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
 id = 3
 data_dir = "data"
+network.transport = "plaintext-udp"
 
 [[node]]
 id = 3
@@ -385,39 +420,39 @@ clients = "127.0.0.1:7201"
         );
         assert_eq!(
             refused("\"leader\"", "\"leadr\""),
-            "f:14: unknown role `leadr` (did you mean `leader`?)"
+            "f:15: unknown role `leadr` (did you mean `leader`?)"
         );
     }
 
     #[test]
     fn a_file_that_is_not_toml_is_shown_with_its_line() {
         assert!(refused("id = 3\ndata", "id = \ndata").starts_with("f:2: "));
-        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:12: missing key `peers`");
+        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:13: missing key `peers`");
     }
 
     #[test]
     fn every_rule_about_nodes_is_checked() {
-        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:13: a node's id must be 1 or more");
-        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:12: two nodes have the id 3");
+        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:14: a node's id must be 1 or more");
+        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:13: two nodes have the id 3");
         assert_eq!(
             refused("id = 3\ndata_dir", "id = 9\ndata_dir"),
             "f:2: this file is node 9's, and no [[node]] has that id"
         );
-        assert_eq!(refused("[\"leader\"]", "[]"), "f:12: node 1 has no role");
+        assert_eq!(refused("[\"leader\"]", "[]"), "f:13: node 1 has no role");
         assert_eq!(
             refused("\"leader\"", "\"learner\""),
             "f: no node is a leader: nobody would propose"
         );
         assert_eq!(
             refused("disk = \"101112131415161718191a1b1c1d1e1f\"\n", ""),
-            "f:5: node 3 is an acceptor and needs `disk`, the identity of its directory"
+            "f:6: node 3 is an acceptor and needs `disk`, the identity of its directory"
         );
-        assert_eq!(refused("1e1f\"", "\""), "f:8: `disk` must be 32 hexadecimal digits");
+        assert_eq!(refused("1e1f\"", "\""), "f:9: `disk` must be 32 hexadecimal digits");
         assert_eq!(
             refused("127.0.0.1:7101", "127.0.0.1:7103"),
-            "f:12: node 1 has the same `peers` address as node 3"
+            "f:13: node 1 has the same `peers` address as node 3"
         );
-        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:16: `127.0.0.1` is not"));
+        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:17: `127.0.0.1` is not"));
         assert!(refused("127.0.0.1:7201", "127.0.0.1:0").contains("is not an address"));
         assert_eq!(
             refused("data_dir = \"data\"\n", ""),
@@ -456,7 +491,8 @@ clients = "127.0.0.1:7201"
 
     #[test]
     fn a_cluster_without_acceptors_is_refused() {
-        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n\
+                    network.transport = \"plaintext-udp\"\n[[node]]\nid = 1\n\
                     roles = [\"leader\"]\npeers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
         assert!(matches!(parse(text).unwrap_err().problem, Problem::NoAcceptor));
     }
@@ -495,6 +531,21 @@ clients = "127.0.0.1:7201"
         assert!(matches!(with(3, 1), Err(Problem::QuorumSize { key: "phase1", .. })));
         assert!(matches!(with(2, 0), Err(Problem::QuorumSize { key: "phase2", .. })));
         assert!(matches!(with(2, u32::MAX), Err(Problem::QuorumSize { key: "phase2", .. })));
+    }
+
+    #[test]
+    fn a_node_takes_a_while_to_stop_and_no_more() {
+        let with = |line: &str| {
+            parse(&format!("{line}\n{GOOD}"))
+                .map(|config| config.shutdown_timeout.as_millis())
+                .map_err(|located| located.problem.to_string())
+        };
+        assert_eq!(with(""), Ok(10_000));
+        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(90_000));
+        for wrong in ["99ms", "11m"] {
+            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
+            assert!(error.contains("between 100ms and 600s"), "{error}");
+        }
     }
 
     #[test]

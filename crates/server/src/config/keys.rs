@@ -4,7 +4,13 @@
 //! reader in `file.rs` accepts, so that no key can be added there alone. No key holds a secret: what
 //! needs one names a file.
 
-use super::{Config, Node, format_duration, format_identity, format_size};
+use std::path::PathBuf;
+
+use super::{Config, Grant, Node, Transport, format_duration, format_identity, format_size};
+use crate::tls::Files;
+
+/// The checked values of a key, each with its place in a list.
+type Values = Vec<(Option<usize>, String)>;
 
 /// One key.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ pub struct Key {
     pub reloads: bool,
     /// The checked value: one, or one a node, each with its place in the list. Empty where it is
     /// not set and has no default.
-    pub(super) values: fn(&Config) -> Vec<(Option<usize>, String)>,
+    pub(super) values: fn(&Config) -> Values,
 }
 
 /// Every key, in the order of the file.
@@ -85,6 +91,17 @@ pub static KEYS: &[Key] = &[
         values: |config| maybe(config.listen),
     },
     Key {
+        name: "shutdown_timeout",
+        variable: Some("SYNOD_SHUTDOWN_TIMEOUT"),
+        meaning: "How long a node that is told to stop may take to hand over leadership and to \
+                  answer what is under way. Then it stops all the same.",
+        unit: "duration",
+        default: "10s",
+        range: "100ms to 10m",
+        reloads: false,
+        values: |config| one(format_duration(config.shutdown_timeout)),
+    },
+    Key {
         name: "log.level",
         variable: Some("SYNOD_LOG"),
         meaning: "What to log: a level, or levels by target, such as info,server=debug. Where nobody \
@@ -104,6 +121,47 @@ pub static KEYS: &[Key] = &[
         range: "auto, text, json",
         reloads: false,
         values: |config| one(config.log.format.as_deref().unwrap_or("auto")),
+    },
+    Key {
+        name: "network.transport",
+        variable: None,
+        meaning: "How nodes talk to each other, and clients to nodes: protected, or in plain text \
+                  over streams or datagrams. The same at all nodes.",
+        unit: "word",
+        default: "required",
+        range: "tls, plaintext-tcp, plaintext-udp",
+        reloads: false,
+        values: |config| one(config.transport.name()),
+    },
+    Key {
+        name: "tls.ca",
+        variable: Some("SYNOD_TLS_CA"),
+        meaning: "Certificates of the authorities whose word is taken, PEM.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.ca),
+    },
+    Key {
+        name: "tls.certificate",
+        variable: Some("SYNOD_TLS_CERTIFICATE"),
+        meaning: "The node's own certificate, PEM.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.certificate),
+    },
+    Key {
+        name: "tls.key",
+        variable: Some("SYNOD_TLS_KEY"),
+        meaning: "The private key of the node's certificate, PEM. Only its owner may read it.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.key),
     },
     Key {
         name: "quorums.phase1",
@@ -164,6 +222,40 @@ pub static KEYS: &[Key] = &[
         range: "64KiB to 2GiB",
         reloads: false,
         values: |config| one(format_size(config.storage.snapshot_bytes)),
+    },
+    Key {
+        name: "client.name",
+        variable: None,
+        meaning: "A client, as its certificate names it. Where the transport is plaintext none can \
+                  be named, and everybody may do everything.",
+        unit: "name",
+        default: "none",
+        range: "1 to 63 lower-case letters, digits and hyphens inside, each once",
+        reloads: false,
+        values: |config| granted(config, |grant| Some(grant.name.clone())),
+    },
+    Key {
+        name: "client.permissions",
+        variable: None,
+        meaning: "What the client may: append values, read the history and nodes' state, operate \
+                  the cluster.",
+        unit: "list",
+        default: "none",
+        range: "some of append, read, operate",
+        reloads: false,
+        values: |config| granted(config, |grant| Some(grant.permissions_in_words())),
+    },
+    Key {
+        name: "client.token_sha256",
+        variable: None,
+        meaning: "The SHA-256 of a token that is as good as the client's certificate. The token \
+                  itself stands in no file of a node.",
+        unit: "hash",
+        default: "none",
+        range: "64 hexadecimal digits, each once",
+        reloads: false,
+        // A weak token could be found by its hash.
+        values: |config| granted(config, |grant| grant.token_sha256.map(|_| "(set)".into())),
     },
     Key {
         name: "node.id",
@@ -227,17 +319,30 @@ pub fn nearest_key(name: &str) -> Option<&'static str> {
     super::error::nearest(name, KEYS.iter().map(|key| key.name))
 }
 
-fn one(value: impl ToString) -> Vec<(Option<usize>, String)> {
+#[expect(clippy::needless_pass_by_value, reason = "most values are made to be shown")]
+fn one(value: impl ToString) -> Values {
     vec![(None, value.to_string())]
 }
 
-fn maybe(value: Option<impl ToString>) -> Vec<(Option<usize>, String)> {
+fn maybe(value: Option<impl ToString>) -> Values {
     value.map_or_else(Vec::new, one)
 }
 
-fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Vec<(Option<usize>, String)> {
+fn tls(config: &Config, file: fn(&Files) -> &PathBuf) -> Values {
+    match &config.transport {
+        Transport::Tls(files) => one(file(files).display()),
+        Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
+    }
+}
+
+fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Values {
     let nodes = config.nodes.iter();
     nodes.filter_map(|node| Some((Some(node.id.0 as usize), value(node)?))).collect()
+}
+
+fn granted(config: &Config, value: fn(&Grant) -> Option<String>) -> Values {
+    let clients = config.clients.iter().enumerate();
+    clients.filter_map(|(place, grant)| Some((Some(place + 1), value(grant)?))).collect()
 }
 
 fn roles(node: &Node) -> String {
@@ -292,7 +397,8 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_reader() {
-        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n\
+                    network.transport = \"plaintext-udp\"\n[[node]]\nid = 1\n\
                     roles = [\"leader\", \"acceptor\"]\ndisk = \"10\"\n\
                     peers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
         let text = text.replace("\"10\"", &format!("\"{}\"", "10".repeat(16)));

@@ -17,7 +17,7 @@ pub const DEFAULT_FILE: &str = "/etc/synod/synod.toml";
 
 /// Variables that are no keys. Others that begin like ours and are near to none are somebody else's:
 /// a cluster of containers names services so.
-const OTHER_VARIABLES: [&str; 2] = ["SYNOD_CONFIG", "SYNOD_ENDPOINTS"];
+const OTHER_VARIABLES: [&str; 3] = ["SYNOD_CONFIG", "SYNOD_CREDENTIALS", "SYNOD_ENDPOINTS"];
 
 /// Where a value came from. Earlier ones win.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,6 +286,10 @@ fn value_at<'a>(
     };
     let inner = match (table.get(section)?.get_ref(), node) {
         (DeValue::Table(inner), _) => inner,
+        // Nodes have ids; other lists are told apart by place, counted from 1.
+        (DeValue::Array(list), Some(place)) if section != "node" => {
+            list.get(place.checked_sub(1)?)?.get_ref().as_table()?
+        }
         (DeValue::Array(nodes), Some(id)) => {
             let mut tables = nodes.iter().filter_map(|node| node.get_ref().as_table());
             let id = id.to_string();
@@ -318,6 +322,7 @@ mod tests {
     const FILE: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
 id = 3
 data_dir = "data"
+network.transport = "plaintext-udp"
 [storage]
 history_bytes = "1MiB"
 
@@ -387,7 +392,7 @@ clients = "127.0.0.1:7201"
     fn options_win_over_variables_over_the_file_over_defaults() {
         let key = "storage.history_bytes";
         let mut given = Given::new(FILE);
-        assert_eq!(given.says(key), pair("1MiB", "line 5"));
+        assert_eq!(given.says(key), pair("1MiB", "line 6"));
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2MiB");
         assert_eq!(given.says(key), pair("2MiB", "SYNOD_STORAGE_HISTORY_BYTES"));
         given.set("storage.history_bytes=3MiB");
@@ -416,9 +421,9 @@ clients = "127.0.0.1:7201"
     #[test]
     fn each_node_is_found_by_its_id() {
         let given = Given::new(FILE);
-        assert_eq!(given.says("node[1].peers"), pair("127.0.0.1:7101", "line 17"));
-        assert_eq!(given.says("node[3].roles"), pair("acceptor, learner", "line 9"));
-        assert_eq!(given.says("node[3].clients"), pair("localhost:7203", "line 12"));
+        assert_eq!(given.says("node[1].peers"), pair("127.0.0.1:7101", "line 18"));
+        assert_eq!(given.says("node[3].roles"), pair("acceptor, learner", "line 10"));
+        assert_eq!(given.says("node[3].clients"), pair("localhost:7203", "line 13"));
     }
 
     #[test]
@@ -432,10 +437,20 @@ clients = "127.0.0.1:7201"
     }
 
     #[test]
+    fn each_client_is_found_by_its_place() {
+        let client =
+            |name: &str| format!("[[client]]\nname = \"{name}\"\npermissions = [\"read\"]\n");
+        let tls = "[tls]\nca = \"c\"\ncertificate = \"d\"\nkey = \"k\"\n";
+        let text = FILE.replace("plaintext-udp", "tls");
+        let given = Given::new(&format!("{text}{tls}{}{}", client("a"), client("b")));
+        assert_eq!(given.says("client[2].name"), pair("b", "line 28"));
+    }
+
+    #[test]
     fn names_are_looked_up_only_by_who_needs_them() {
         let given = Given::new(&FILE.replace("localhost:7203", "nobody.invalid:7203"));
         assert!(
-            given.wrong().starts_with("synod.toml:12: `nobody.invalid:7203` cannot be resolved")
+            given.wrong().starts_with("synod.toml:13: `nobody.invalid:7203` cannot be resolved")
         );
         let resolved = given.layers.resolve_offline().unwrap();
         let clients = resolved.settings.iter().find(|it| it.name == "node[3].clients").unwrap();
@@ -446,7 +461,7 @@ clients = "127.0.0.1:7201"
     fn an_error_names_who_said_it() {
         let mut given = Given::new(&FILE.replace("1MiB", "1KiB"));
         let small = "`history_bytes`: must be between 64KiB and 2GiB";
-        assert_eq!(given.wrong(), format!("synod.toml:5: {small}"));
+        assert_eq!(given.wrong(), format!("synod.toml:6: {small}"));
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2KiB");
         assert_eq!(given.wrong(), format!("SYNOD_STORAGE_HISTORY_BYTES: {small}"));
         given.set("storage.history_bytes=3KiB");

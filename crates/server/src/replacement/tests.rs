@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use paxos::{ClusterId, Slot};
 
 use super::*;
-use crate::config::{Log, Node, Quorums, Storage, Timing, parse_identity};
+use crate::config::{Log, Node, Quorums, Storage, Timing, Transport, parse_identity};
 use crate::{Options, rehearse};
 
 const NODE: NodeId = NodeId(2);
@@ -39,10 +39,13 @@ impl Cluster {
                 id: node.id,
                 data_dir: node.disk.map(|_| "data".into()),
                 listen: None,
+                shutdown_timeout: crate::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),
+                transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
+                clients: Vec::new(),
                 nodes: nodes.clone(),
             };
             fs::write(&file, config.to_toml()).unwrap();

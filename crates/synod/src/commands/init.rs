@@ -1,8 +1,11 @@
 //! `synod init`: writes the files that nodes start from.
 
+mod authority;
+mod certificate;
 mod cluster;
 mod compose;
 mod format;
+mod issue;
 mod journal;
 mod replacement;
 mod systemd;
@@ -14,8 +17,8 @@ use crate::output::Output;
 
 /// Write the files that nodes start from
 ///
-/// Those of a new cluster, those with which an acceptor goes on whose disk is lost, and those that
-/// run nodes as services.
+/// Those of a new cluster, those with which an acceptor goes on whose disk is lost, certificates, and
+/// what runs nodes as services.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",
@@ -34,6 +37,8 @@ pub(crate) struct InitArgs {
 enum InitCommand {
     Cluster(cluster::InitClusterArgs),
     Replacement(replacement::InitReplacementArgs),
+    Certificate(certificate::InitCertificateArgs),
+    Authority(authority::InitAuthorityArgs),
     Journal(journal::InitJournalArgs),
     /// Print a unit for systemd
     ///
@@ -54,6 +59,8 @@ pub(super) fn run(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
     match &args.command {
         InitCommand::Cluster(args) => cluster::run(args, output),
         InitCommand::Replacement(args) => replacement::run(args, output),
+        InitCommand::Certificate(args) => certificate::run(args, output),
+        InitCommand::Authority(args) => authority::run(args, output),
         InitCommand::Journal(args) => journal::run(args, output),
         InitCommand::Systemd => systemd::run(output),
         InitCommand::Compose => compose::run(output),

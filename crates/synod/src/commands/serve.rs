@@ -16,7 +16,8 @@ pub(super) use logging::check as check_log;
 /// Run a node
 ///
 /// The configuration is checked whole before anything is opened. SIGINT and SIGTERM stop the node
-/// gracefully; a second one stops it at once, which is as safe as a crash. SIGHUP reads the
+/// in order, within its `shutdown_timeout`: another node leads first, and what is under way is
+/// answered. A second one stops it at once, which is as safe as a crash. SIGHUP reads the
 /// configuration again and changes what can be changed while the node runs; SIGQUIT writes what the
 /// node sees of itself to stderr.
 ///

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::{Client, Options};
+use client::{Client, Credentials, Options};
 
 /// How long anything may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,9 +68,14 @@ impl Cluster {
 
     /// SIGKILL: nothing is flushed, nothing is said.
     pub fn kill(&mut self, node: &str) {
-        let mut child = self.running.remove(node).expect("it runs");
+        let mut child = self.take(node);
         child.kill().expect("killed");
         child.wait().expect("gone");
+    }
+
+    /// A node's process, which is the caller's to end from now on.
+    pub fn take(&mut self, node: &str) -> Child {
+        self.running.remove(node).expect("it runs")
     }
 
     /// A node's configuration file.
@@ -87,9 +92,16 @@ impl Cluster {
 
     /// A client that knows some of the leaders.
     pub fn client(&self, leaders: &[usize]) -> Client {
+        self.client_within(leaders, PATIENCE)
+    }
+
+    /// The same with less patience.
+    pub fn client_within(&self, leaders: &[usize], timeout: Duration) -> Client {
         let endpoints = leaders.iter().map(|leader| self.endpoint(*leader)).collect();
-        let options = Options { timeout: PATIENCE, ..Options::new(endpoints) };
-        Client::new(options).expect("a client")
+        let credentials = Credentials::load(&self.directory.join("admin")).expect("credentials");
+        let options = Options::new(endpoints);
+        Client::new(Options { timeout, credentials: Some(credentials), ..options })
+            .expect("a client")
     }
 
     /// Which leader leads.

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// Variables that are no keys of the configuration.
-const OTHERS: [&str; 2] = ["SYNOD_CONFIG", "SYNOD_ENDPOINTS"];
+const OTHERS: [&str; 3] = ["SYNOD_CONFIG", "SYNOD_CREDENTIALS", "SYNOD_ENDPOINTS"];
 
 /// The program of this build.
 pub struct Program;

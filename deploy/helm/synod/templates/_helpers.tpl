@@ -31,6 +31,23 @@ epoch = {{ .Values.epoch }}
 # Each node's own comes by SYNOD_ID.
 id = 1
 
+[network]
+transport = {{ .Values.transport | quote }}
+{{- if eq .Values.transport "tls" }}
+
+# Each node's own come by SYNOD_TLS_CERTIFICATE and SYNOD_TLS_KEY.
+[tls]
+ca = "/etc/synod-tls/ca.crt"
+certificate = "/etc/synod-tls/node-1.crt"
+key = "/etc/synod-tls/node-1.key"
+{{- range .Values.clients }}
+
+[[client]]
+name = {{ .name | quote }}
+permissions = {{ .permissions | toJson }}
+{{- end }}
+{{- end }}
+
 {{ .Values.config | trim }}
 {{ range $i := untilStep 1 (int .Values.replicas | add1 | int) 1 }}
 [[node]]
@@ -65,6 +82,14 @@ capabilities:
   value: /data/synod
 - name: SYNOD_LISTEN
   value: "0.0.0.0"
+{{- if eq .Values.transport "tls" }}
+- name: SYNOD_TLS_CERTIFICATE
+  value: /etc/synod-tls/node-$(SYNOD_ID).crt
+- name: SYNOD_TLS_KEY
+  value: /etc/synod-tls/node-$(SYNOD_ID).key
+- name: SYNOD_CREDENTIALS
+  value: /etc/synod-tls/client
+{{- end }}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}

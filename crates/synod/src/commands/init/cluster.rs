@@ -1,4 +1,5 @@
-//! `synod init cluster`: a directory for each node, with its configuration and its empty journal.
+//! `synod init cluster`: a directory for each node, with its configuration, its certificate and its
+//! empty journal.
 //!
 //! Identities are drawn here, once. What is in the directories is all that nodes start from.
 
@@ -9,9 +10,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use paxos::NodeId;
-use server::config::{Config, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing};
+use server::config::{
+    Config, Grant, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing, Transport,
+};
+use server::tls::Files;
 
+use super::certificate::hosts;
 use super::format::format_journal;
+use super::issue::{AUTHORITY_DAYS, Desk, ValidityArgs, days, files};
 use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 
@@ -26,13 +32,16 @@ const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
 /// Each holds `synod.toml`; an acceptor's holds an empty journal as well. Nodes that keep snapshots
 /// have a place for them there; at least two of those, and acceptors let go of what is old.
 ///
+/// Nodes prove to each other who they are: each directory holds a certificate and its private key,
+/// `admin` those of a client. `authority` can issue more; keep it off the nodes' machines.
+///
 /// Node 1 listens to its peers at the base port + 1 and to clients at the base port + 101, node 2
 /// one above, and so on. With `--hosts` each node is on a machine of its own, and uses the ports of
 /// node 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
-  synod init cluster --nodes 3 --dir cluster --base-port 9100")]
+  synod init cluster --nodes 3 --dir cluster --base-port 9100 --plaintext")]
 pub(super) struct InitClusterArgs {
     /// Where to make the directories; must be empty or not exist
     #[arg(long, value_name = "DIR")]
@@ -59,6 +68,16 @@ pub(super) struct InitClusterArgs {
     )]
     nodes: Option<u32>,
 
+    /// Beside those: nodes that only remember, to break the tie between two sites
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = count_or_none(),
+        requires = "nodes"
+    )]
+    witnesses: u32,
+
     /// Nodes that follow what is chosen, and keep snapshots
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count_or_none())]
     learners: u32,
@@ -83,7 +102,28 @@ pub(super) struct InitClusterArgs {
         value_parser = clap::value_parser!(u16).range(1..=BASE_PORT_MAX)
     )]
     base_port: u16,
+
+    /// No certificates: nodes talk over UDP, and believe whoever speaks. For a network that is
+    /// trusted, and for trying things out
+    #[arg(long, conflicts_with_all = ["days", "authority_days"])]
+    plaintext: bool,
+
+    #[command(flatten)]
+    validity: ValidityArgs,
+
+    /// How long the authority counts, in days
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = AUTHORITY_DAYS,
+        value_parser = clap::value_parser!(u32).range(1..=36_500)
+    )]
+    authority_days: u32,
 }
+
+/// Where the authority's files and those of the first client go. No node is called so.
+const AUTHORITY: &str = "authority";
+const ADMIN: &str = "admin";
 
 /// A node and the directory that it gets.
 struct Place {
@@ -98,14 +138,26 @@ pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliEr
             return Err(error);
         }
         return output
-            .show(report(&args.dir, &[]).next("Nothing was written: it was made before."));
+            .show(report(&args.dir, &[], false).next("Nothing was written: it was made before."));
     }
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
+    let desk = if args.plaintext {
+        None
+    } else {
+        let validity = days(args.authority_days);
+        Some(Desk::make(&args.dir.join(AUTHORITY), cluster, validity)?)
+    };
     for place in &places {
-        write(&args.dir, cluster, place, &nodes)?;
+        write(&args.dir, cluster, place, &nodes, desk.is_some())?;
+        if let Some(desk) = &desk {
+            certify(desk, &args.dir.join(&place.name), &place.node, args.validity)?;
+        }
     }
-    output.show(report(&args.dir, &places))
+    if let Some(desk) = &desk {
+        desk.give_client(&args.dir.join(ADMIN), ADMIN, args.validity.validity())?;
+    }
+    output.show(report(&args.dir, &places, desk.is_some()))
 }
 
 fn count() -> RangedI64ValueParser<u32> {
@@ -118,7 +170,10 @@ fn count_or_none() -> RangedI64ValueParser<u32> {
 
 fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
     let mut groups = match args.nodes {
-        Some(nodes) => vec![("n", nodes, vec![Role::Leader, Role::Acceptor])],
+        Some(nodes) => vec![
+            ("n", nodes, vec![Role::Leader, Role::Acceptor]),
+            ("w", args.witnesses, vec![Role::Acceptor]),
+        ],
         None => {
             vec![
                 ("l", args.leaders, vec![Role::Leader]),
@@ -171,7 +226,20 @@ fn refuse_unless_empty(dir: &Path) -> Result<(), CliError> {
         .hint("choose another directory: an acceptor's promises must never be overwritten"))
 }
 
-fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result<(), CliError> {
+fn certify(desk: &Desk, home: &Path, node: &Node, validity: ValidityArgs) -> Result<(), CliError> {
+    let Files { ca, certificate, key } = files("node");
+    let files =
+        Files { ca: home.join(ca), certificate: home.join(certificate), key: home.join(key) };
+    desk.give_node(&files, node.id, &hosts(node.clients.ip(), &[]), validity.validity())
+}
+
+fn write(
+    dir: &Path,
+    cluster: [u8; 16],
+    place: &Place,
+    nodes: &[Node],
+    has_tls: bool,
+) -> Result<(), CliError> {
     let home = dir.join(&place.name);
     fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
     let is_acceptor = |node: &&Node| node.roles.contains(&Role::Acceptor);
@@ -182,10 +250,13 @@ fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
         listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
         log: Log::default(),
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
         timing: Timing::default(),
+        transport: if has_tls { Transport::Tls(files("node")) } else { Transport::PlaintextUdp },
         storage: Storage::default(),
+        clients: if has_tls { vec![Grant::all(ADMIN)] } else { Vec::new() },
         nodes: nodes.to_vec(),
     };
     if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
@@ -206,7 +277,7 @@ fn random_identity() -> Result<[u8; 16], CliError> {
     Ok(identity)
 }
 
-fn report(dir: &Path, places: &[Place]) -> Report {
+fn report(dir: &Path, places: &[Place], has_tls: bool) -> Report {
     let row = |place: &Place| {
         let Node { id, roles, peers, clients, .. } = &place.node;
         vec![
@@ -222,11 +293,13 @@ fn report(dir: &Path, places: &[Place]) -> Report {
     let dir = quoted(&dir.display().to_string());
     let report = Report::rows("synod.init.cluster/1", "nodes", &columns, rows);
     let Some(Place { name: first, .. }) = places.first() else { return report };
+    let who =
+        if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
     report.next(format!(
         "\nNext, run the nodes. All on this machine, in the background:\n  \
-         for node in {dir}/*; do synod serve --config \"$node/synod.toml\" & done\n\
+         for config in {dir}/*/synod.toml; do synod serve --config \"$config\" & done\n\
          Then see them agree:\n  \
-         synod cluster status --config {dir}/{first}/synod.toml\n  \
+         {who}synod cluster status --config {dir}/{first}/synod.toml\n  \
          synod log append hello --config {dir}/{first}/synod.toml"
     ))
 }
@@ -263,7 +336,7 @@ mod tests {
         let places = places(&args("unused --leaders 1 --acceptors 3 --learners 1")).unwrap();
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
-            write(&dir, [7; 16], place, &nodes).unwrap();
+            write(&dir, [7; 16], place, &nodes, false).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
             assert_eq!(config.quorums, Quorums { phase1: 2, phase2: 2 });

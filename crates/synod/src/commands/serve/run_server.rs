@@ -21,17 +21,22 @@ pub(super) async fn run_server(
     reloader: Reloader,
 ) -> Result<Exit, CliError> {
     let sockets = Sockets::bind(&config)?;
+    let patience = config.shutdown_timeout;
     let server = Server::start(config, sockets, Options { dev, ..Options::default() })?;
     // The journal is read, and it listens.
     notify::ready();
     tokio::select! {
-        () = signals::first() => {}
-        () = ended(&server) => {}
+        () = signals::first() => {
+            notify::stopping();
+            verdict(server.leave(patience).await)
+        }
+        () = ended(&server) => {
+            notify::stopping();
+            verdict(server.stop().await)
+        }
         never = signals::attend(&server, reloader) => match never? {},
         never = notify::keep(&server) => match never {},
     }
-    notify::stopping();
-    verdict(server.stop().await)
 }
 
 async fn ended(server: &Server) {

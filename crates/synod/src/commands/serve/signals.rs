@@ -40,7 +40,11 @@ pub(super) async fn attend(
         tokio::select! {
             _ = reload.recv() => {
                 notify::reloading();
-                reloader.reload();
+                // Reads files, and asks what names stand for.
+                tokio::task::block_in_place(|| {
+                    reloader.reload();
+                    certificates(server);
+                });
                 notify::ready();
             }
             _ = dump.recv() => Output::note(dumped(server).await.trim_end()),
@@ -52,6 +56,17 @@ pub(super) async fn attend(
 #[cfg(not(unix))]
 pub(super) async fn attend(_: &Server, _: Reloader) -> Result<Infallible, CliError> {
     Ok(std::future::pending().await)
+}
+
+/// They are looked for every few seconds; who has just written new ones need not wait.
+fn certificates(server: &Server) {
+    match server.reload() {
+        Ok(true) => tracing::info!("new certificates are in force"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(%error, "the certificates are not in order; the old ones stay")
+        }
+    }
 }
 
 /// What the node sees of itself, and what it has counted: facts a line, no client's bytes.
