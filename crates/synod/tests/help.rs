@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 43] = [
+const COMMANDS: [&str; 50] = [
     "",
     "demo",
     "init",
@@ -14,7 +14,14 @@ const COMMANDS: [&str; 43] = [
     "init replacement",
     "init certificate",
     "init authority",
+    "init journal",
+    "init systemd",
+    "init compose",
     "serve",
+    "config",
+    "config show",
+    "config check",
+    "config explain",
     "log",
     "log append",
     "log read",

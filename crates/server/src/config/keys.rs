@@ -104,7 +104,8 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "log.level",
         variable: Some("SYNOD_LOG"),
-        meaning: "What to log: a level, or levels by target, such as info,server=debug.",
+        meaning: "What to log: a level, or levels by target, such as info,server=debug. Where nobody \
+                  says anything, RUST_LOG is asked.",
         unit: "level",
         default: "info",
         range: "off, error, warn, info, debug, trace; by target",
@@ -322,6 +323,11 @@ pub static KEYS: &[Key] = &[
 /// The key of that name.
 pub fn find_key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that `name` is most likely a misspelling of.
+pub fn nearest_key(name: &str) -> Option<&'static str> {
+    super::error::nearest(name, KEYS.iter().map(|key| key.name))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "most values are made to be shown")]

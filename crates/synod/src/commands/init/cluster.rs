@@ -42,7 +42,8 @@ const BASE_PORT_MAX: i64 = 65_535 - 3 * CLIENTS_ABOVE_PEERS as i64;
 ///
 /// Node 1 listens to its peers at the base port + 1 and to clients at the base port + 101, node 2
 /// one above, and so on. At the base port + 201 and so on they tell metrics and health, to this
-/// machine alone: `[admin]` in the files.
+/// machine alone: `[admin]` in the files. With `--hosts` each node is on a machine of its own, and
+/// uses the ports of node 1.
 ///
 /// A leader needs promises of --phase1 acceptors, a value the votes of --phase2: majorities, unless
 /// said otherwise. Any two such quorums must share an acceptor.
@@ -102,6 +103,14 @@ pub(crate) struct InitClusterArgs {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     host: IpAddr,
 
+    /// The addresses of the nodes, one each, in the order of their ids
+    #[arg(long, value_name = "IP", value_delimiter = ',', conflicts_with = "host")]
+    hosts: Vec<IpAddr>,
+
+    /// Where DIR is not empty, leave everything as it is, and succeed
+    #[arg(long)]
+    if_missing: bool,
+
     /// Ports are counted from here
     #[arg(
         long,
@@ -158,7 +167,13 @@ pub(crate) fn make(
 ) -> Result<Exit, CliError> {
     let places = places(args)?;
     let quorums = quorums(args, &places)?;
-    refuse_unless_empty(&args.dir)?;
+    if let Err(error) = refuse_unless_empty(&args.dir) {
+        if !args.if_missing || error.code != "not_empty" {
+            return Err(error);
+        }
+        let report = report(&args.dir, &[], false, None);
+        return output.show(report.next("Nothing was written: it was made before."));
+    }
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
     let has_tls = !args.plaintext;
@@ -212,19 +227,26 @@ fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
     if total as usize > NODES_MAX {
         return Err(CliError::usage(format!("{total} nodes are more than {NODES_MAX}")));
     }
+    if !args.hosts.is_empty() && args.hosts.len() != total as usize {
+        return Err(CliError::usage(format!("{} hosts for {total} nodes", args.hosts.len()))
+            .hint("name one address for each node"));
+    }
     let named = groups.iter().flat_map(|(prefix, count, roles)| {
         (1..=*count).map(move |number| (format!("{prefix}{number}"), roles))
     });
     let place = |(id, (name, roles)): (u16, (String, &Vec<Role>))| {
         let has_disk = args.leader_disks || **roles != [Role::Leader];
         let disk = has_disk.then(random_identity).transpose()?;
-        let port = args.base_port + id;
+        let (host, port) = match args.hosts.get(usize::from(id) - 1) {
+            Some(host) => (*host, args.base_port + 1),
+            None => (args.host, args.base_port + id),
+        };
         let node = Node {
             id: NodeId(id.into()),
             roles: roles.iter().copied().collect(),
             disk,
-            peers: SocketAddr::new(args.host, port),
-            clients: SocketAddr::new(args.host, port + CLIENTS_ABOVE_PEERS),
+            peers: SocketAddr::new(host, port),
+            clients: SocketAddr::new(host, port + CLIENTS_ABOVE_PEERS),
         };
         Ok(Place { name, node })
     };
@@ -363,14 +385,15 @@ fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> R
     let columns = ["node", "roles", "peers", "clients", "config"];
     let rows = places.iter().map(row).collect();
     let dir = quoted(&dir.display().to_string());
-    let first = &places[0].name;
-    let who =
-        if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
     let (schema, origin) = match seed {
         None => ("synod.init.cluster/1", String::new()),
         Some(seed) => ("synod.snapshot.restore/1", told(seed)),
     };
-    Report::rows(schema, "nodes", &columns, rows).next(format!(
+    let report = Report::rows(schema, "nodes", &columns, rows);
+    let Some(Place { name: first, .. }) = places.first() else { return report };
+    let who =
+        if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
+    report.next(format!(
         "{origin}\nNext, run the nodes. All on this machine, in the background:\n  \
          for config in {dir}/*/synod.toml; do synod serve --config \"$config\" & done\n\
          Then see them agree:\n  \
@@ -470,6 +493,18 @@ mod tests {
             seen("d --nodes 1 --learners 1 --host ::1"),
             ["n1 1 [::1]:7201", "r1 2 [::1]:7202"]
         );
+    }
+
+    #[test]
+    fn each_node_may_have_a_machine_of_its_own() {
+        let seen: Vec<String> = places(&args("d --nodes 2 --hosts 10.0.0.1,10.0.0.2"))
+            .unwrap()
+            .iter()
+            .map(|it| format!("{} {}", it.node.peers, it.node.clients))
+            .collect();
+        assert_eq!(seen, ["10.0.0.1:7101 10.0.0.1:7201", "10.0.0.2:7101 10.0.0.2:7201"]);
+        let error = places(&args("d --nodes 3 --hosts 10.0.0.1,10.0.0.2")).err().unwrap();
+        assert_eq!(error.exit, Exit::Usage);
     }
 
     #[test]
