@@ -26,6 +26,11 @@ pub(crate) struct EndpointArgs {
 }
 
 impl EndpointArgs {
+    /// The same patience for the nodes of a configuration file.
+    pub(crate) fn with_file(&self, file: PathBuf) -> EndpointArgs {
+        EndpointArgs { endpoints: Vec::new(), config: Some(file), timeout: self.timeout }
+    }
+
     /// At least one address, as given or as configured. Options win over the environment.
     pub(crate) fn resolve(&self) -> Result<Vec<String>, CliError> {
         self.resolve_with(std::env::var("SYNOD_ENDPOINTS").ok())

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "",
     "demo",
     "init",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 30] = [
     "log append",
     "log read",
     "log tail",
+    "bench",
     "cluster",
     "cluster status",
     "cluster health",
