@@ -18,7 +18,7 @@ use paxos::{
     NodeId, Page, Record, Roles, Run, Slot, SnapshotId, Value,
 };
 use prost::Message as _;
-use server::config::{Config, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
 
 /// The cluster and the receiver that `fuzz` knows.
 const CLUSTER: [u8; 16] = [0xcc; 16];
@@ -192,9 +192,12 @@ fn config() -> Config {
         epoch: 0,
         id: NodeId(2),
         data_dir: Some(PathBuf::from("data")),
+        listen: None,
+        log: Log::default(),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),
         storage: Storage::default(),
+        clients: Vec::new(),
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }
 }

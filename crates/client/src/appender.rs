@@ -17,10 +17,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
-use tonic::{Response, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 
-use crate::connection::{self, ANSWER_BYTES_MAX};
+use crate::connection::{ANSWER_BYTES_MAX, Connection};
 use crate::endpoints::Endpoints;
 use crate::proto::append_response::Outcome;
 use crate::proto::log_client::LogClient;
@@ -41,6 +40,8 @@ enum Ending {
     Finished,
     /// Another node should be asked. The address is the node's hint.
     Lost { reason: String, leader: Option<String> },
+    /// The node says that this client may not append, and has read nothing of the stream.
+    Denied { reason: String },
 }
 
 /// Why an exchange must stop now, with the node's hint; `None`: it goes on.
@@ -58,6 +59,8 @@ pub(crate) struct Appender {
     /// Endpoints asked in vain since the last progress, and the last trouble.
     tried: BTreeSet<String>,
     trouble: String,
+    /// Endpoints that have denied since the last progress. Nodes may learn of a client one by one.
+    denied: BTreeSet<String>,
 }
 
 impl Appender {
@@ -78,6 +81,7 @@ impl Appender {
             silence_max,
             tried: BTreeSet::new(),
             trouble: "no connection in time".to_owned(),
+            denied: BTreeSet::new(),
         }
     }
 
@@ -89,12 +93,18 @@ impl Appender {
             if self.tried.len() < TRIED_MAX {
                 self.tried.insert(address.clone());
             }
-            let ending = match self.meanwhile(connection::connect(&address)).await {
+            let endpoints = self.endpoints.clone();
+            let ending = match self.meanwhile(endpoints.connect(&address)).await {
                 Ok(channel) => self.exchange(channel).await,
                 Err(error) => Ending::Lost { reason: error.to_string(), leader: None },
             };
-            let Ending::Lost { reason, leader } = ending else {
-                return;
+            let (reason, leader) = match ending {
+                Ending::Finished => return,
+                Ending::Lost { reason, leader } => (reason, leader),
+                Ending::Denied { reason } => {
+                    self.on_denied(address, &reason);
+                    (reason, None)
+                }
             };
             if self.session.is_closing() {
                 return;
@@ -141,7 +151,7 @@ impl Appender {
     }
 
     /// Sends and answers on one stream until it has to be given up.
-    async fn exchange(&mut self, channel: Channel) -> Ending {
+    async fn exchange(&mut self, channel: Connection) -> Ending {
         let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         let (requests, queue) = mpsc::channel(STREAM_QUEUE_MAX);
         // A node may open its side only when it has read the first request, so sending and
@@ -164,7 +174,7 @@ impl Appender {
                 biased;
                 opened = &mut opening, if answers.is_none() => match opened {
                     Ok(opened) => answers = Some(Response::into_inner(opened)),
-                    Err(status) => return lost(&status),
+                    Err(status) => return not_opened(&status),
                 },
                 answer = next(&mut answers), if answers.is_some() => {
                     heard_at = Instant::now();
@@ -338,10 +348,32 @@ impl Appender {
     fn on_progress(&mut self) {
         self.endpoints.on_progress();
         self.tried.clear();
+        self.denied.clear();
+    }
+
+    /// Once every node has said so there is nobody left to ask.
+    fn on_denied(&mut self, address: String, reason: &str) {
+        self.window.on_stream_denied();
+        if self.denied.len() < TRIED_MAX {
+            self.denied.insert(address);
+        }
+        if self.endpoints.are_all(&self.denied) {
+            self.window.give_up_denied(reason);
+            self.denied.clear();
+        }
     }
 
     fn expire(&mut self) {
         self.window.expire(Instant::now(), &self.trouble, &self.tried);
+    }
+}
+
+fn not_opened(status: &Status) -> Ending {
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => {
+            Ending::Denied { reason: status.message().to_owned() }
+        }
+        _ => lost(status),
     }
 }
 

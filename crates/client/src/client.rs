@@ -12,11 +12,11 @@ use prost::bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::Stream;
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::appender::Appender;
-use crate::connection;
+use crate::connection::{self, Connection, Dialler};
+use crate::credentials::Credentials;
 use crate::endpoints::Endpoints;
 use crate::error::{AppendError, CallError, OptionsError};
 use crate::follow;
@@ -46,6 +46,8 @@ pub struct Options {
     /// [`Options::LIFETIME_MAX`]. A client that lives and reaches the cluster keeps its session
     /// alive; this is how long it may be cut off, suspended or stopped in a debugger.
     pub lifetime: Duration,
+    /// Who the client is, where nodes are not for everybody. None: connections are plaintext.
+    pub credentials: Option<Credentials>,
 }
 
 impl Options {
@@ -58,10 +60,10 @@ impl Options {
     /// The longest lifetime of a session.
     pub const LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// These endpoints, 10 s, a window of 1024, a session that lives for an hour.
+    /// These endpoints, 10 s, a window of 1024, a session that lives for an hour, no credentials.
     pub fn new(endpoints: Vec<String>) -> Options {
         let (timeout, lifetime) = (Duration::from_secs(10), Duration::from_secs(3600));
-        Options { endpoints, timeout, window: 1024, lifetime }
+        Options { endpoints, timeout, window: 1024, lifetime, credentials: None }
     }
 }
 
@@ -100,7 +102,7 @@ impl Client {
     /// # Panics
     /// Outside of a tokio runtime with timers and I/O.
     pub fn new(options: Options) -> Result<Client, OptionsError> {
-        let Options { endpoints, timeout, window, lifetime } = options;
+        let Options { endpoints, timeout, window, lifetime, credentials } = options;
         if endpoints.is_empty() {
             return Err(OptionsError::NoEndpoint);
         }
@@ -118,7 +120,9 @@ impl Client {
             |error: getrandom::Error| OptionsError::NoRandomness { reason: error.to_string() };
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(no_randomness)?;
-        let endpoints = Endpoints::new(endpoints, getrandom::u64().map_err(no_randomness)?);
+        let dialler = Dialler::new(credentials.as_ref())?;
+        let seed = getrandom::u64().map_err(no_randomness)?;
+        let endpoints = Endpoints::new(endpoints, seed, dialler);
         let (calls, receiver) = mpsc::unbounded_channel();
         // A quarter: time enough for a slow decision, and for three more nodes to be asked.
         let silence_max = timeout / 4;
@@ -273,10 +277,10 @@ impl Client {
     async fn call<T>(
         &self,
         endpoint: &str,
-        ask: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>,
+        ask: impl AsyncFnOnce(Connection) -> Result<Response<T>, Status>,
     ) -> Result<T, CallError> {
         let answer = async {
-            let channel = connection::connect(endpoint).await?;
+            let channel = self.endpoints.connect(endpoint).await?;
             ask(channel).await.map_err(|status| CallError::failed(endpoint, &status))
         };
         match timeout(self.timeout, answer).await {

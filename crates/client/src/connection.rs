@@ -1,10 +1,17 @@
-//! What a connection looks like: plaintext HTTP/2, tuned for many small messages in flight.
+//! What a connection looks like: HTTP/2, with TLS where there are credentials, tuned for many small
+//! messages in flight.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{self, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
 
-use crate::error::CallError;
+use crate::credentials::Credentials;
+use crate::error::{CallError, OptionsError};
 
 /// The longest wait for one connection. The next endpoint may be the better one.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(1);
@@ -43,13 +50,73 @@ pub(crate) fn endpoint(address: &str) -> Option<Endpoint> {
     )
 }
 
-/// A connection that is open when this returns.
-pub(crate) async fn connect(address: &str) -> Result<Channel, CallError> {
-    let unreachable = |reason: String| CallError::Unreachable { endpoint: address.into(), reason };
-    let Some(endpoint) = endpoint(address) else {
-        return Err(unreachable("not \"host:port\"".into()));
-    };
-    endpoint.connect().await.map_err(|error| unreachable(root_cause(&error)))
+/// A connection, and the client's token in each request.
+pub(crate) type Connection = InterceptedService<Channel, Token>;
+
+/// What is said in each request of who asks; none if the certificate says it, or nobody asks.
+#[derive(Clone)]
+pub(crate) struct Token(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Token {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Opens connections for one client.
+#[derive(Clone)]
+pub(crate) struct Dialler {
+    tls: Option<Arc<ClientTlsConfig>>,
+    token: Token,
+}
+
+impl std::fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialler").field("is_secure", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Dialler {
+    pub(crate) fn new(credentials: Option<&Credentials>) -> Result<Dialler, OptionsError> {
+        let Some(Credentials { ca, certificate, token }) = credentials else {
+            return Ok(Dialler { tls: None, token: Token(None) });
+        };
+        let bad = |reason: &str| OptionsError::BadCredentials { reason: reason.to_owned() };
+        let token = token.as_ref().map(|token| {
+            let mut value = MetadataValue::try_from(format!("Bearer {token}"))
+                .map_err(|_| bad("the token has characters that no header may have"))?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        let mut tls = ClientTlsConfig::new().ca_certificate(transport::Certificate::from_pem(ca));
+        if let Some(own) = certificate {
+            tls = tls.identity(transport::Identity::from_pem(&own.certificate, &own.key));
+        }
+        // Whether the files are what they should be is seen before the first connection.
+        let trial = Endpoint::from_static("https://localhost").tls_config(tls.clone());
+        trial.map_err(|error| bad(&root_cause(&error)))?;
+        Ok(Dialler { tls: Some(Arc::new(tls)), token: Token(token.transpose()?) })
+    }
+
+    /// A connection that is open when this returns.
+    pub(crate) async fn connect(&self, address: &str) -> Result<Connection, CallError> {
+        let unreachable =
+            |reason: String| CallError::Unreachable { endpoint: address.into(), reason };
+        let Some(mut endpoint) = endpoint(address) else {
+            return Err(unreachable("not \"host:port\"".into()));
+        };
+        if let Some(tls) = &self.tls {
+            endpoint = endpoint
+                .tls_config(tls.as_ref().clone())
+                .map_err(|error| unreachable(root_cause(&error)))?;
+        }
+        let channel = endpoint.connect().await;
+        let channel = channel.map_err(|error| unreachable(root_cause(&error)))?;
+        Ok(InterceptedService::new(channel, self.token.clone()))
+    }
 }
 
 /// The innermost error: "connection refused" rather than "transport error".

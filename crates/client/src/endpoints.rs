@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::connection;
+use crate::connection::{self, Connection, Dialler};
+use crate::error::CallError;
 
 /// The pause after the first round, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -28,12 +29,18 @@ pub(crate) struct Endpoints {
     failures: u32,
     /// State of a splitmix64 generator.
     jitter: u64,
+    dialler: Dialler,
 }
 
 impl Endpoints {
-    pub(crate) fn new(addresses: Vec<String>, seed: u64) -> Endpoints {
+    pub(crate) fn new(addresses: Vec<String>, seed: u64, dialler: Dialler) -> Endpoints {
         assert!(!addresses.is_empty());
-        Endpoints { addresses, turn: 0, hinted: None, failures: 0, jitter: seed }
+        Endpoints { addresses, turn: 0, hinted: None, failures: 0, jitter: seed, dialler }
+    }
+
+    /// A connection to a node, in the list or not.
+    pub(crate) async fn connect(&self, address: &str) -> Result<Connection, CallError> {
+        self.dialler.connect(address).await
     }
 
     pub(crate) fn current(&self) -> &str {
@@ -98,7 +105,8 @@ mod tests {
     use super::*;
 
     fn endpoints() -> Endpoints {
-        Endpoints::new(vec!["a:1".into(), "b:1".into(), "c:1".into()], 7)
+        let dialler = Dialler::new(None).unwrap();
+        Endpoints::new(vec!["a:1".into(), "b:1".into(), "c:1".into()], 7, dialler)
     }
 
     #[test]

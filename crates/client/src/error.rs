@@ -67,6 +67,14 @@ pub enum AppendError {
         /// The last one's error.
         last: String,
     },
+    /// Every node that was asked said that this client may not append.
+    #[error("denied: {reason}")]
+    Denied {
+        /// The last node's words.
+        reason: String,
+        /// What is known of this value. Unknown: a node may have proposed it, before.
+        outcome: Outcome,
+    },
     /// The value is larger than a node would take. Nothing was sent.
     #[error("a value of {bytes} bytes is larger than {bytes_max} bytes")]
     TooLarge {
@@ -85,7 +93,9 @@ impl AppendError {
     pub fn outcome(&self) -> Outcome {
         match self {
             AppendError::Unknown { .. } | AppendError::Closed => Outcome::Unknown,
-            AppendError::SessionExpired { outcome, .. } => *outcome,
+            AppendError::SessionExpired { outcome, .. } | AppendError::Denied { outcome, .. } => {
+                *outcome
+            }
             AppendError::Refused { .. }
             | AppendError::NotProposed { .. }
             | AppendError::Unreachable { .. }
@@ -237,6 +247,12 @@ pub enum OptionsError {
         min: Duration,
         /// [`crate::Options::LIFETIME_MAX`].
         max: Duration,
+    },
+    /// A certificate, a key or a token is none. No word of theirs is repeated here.
+    #[error("the credentials cannot be used: {reason}")]
+    BadCredentials {
+        /// What is wrong with them.
+        reason: String,
     },
     /// The system gave no random bytes for the session's nonce.
     #[error("no randomness for a session: {reason}")]

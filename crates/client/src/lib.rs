@@ -11,7 +11,8 @@
 //! kind, so a client asks the next one when one is cut off, and
 //! [`Client::position`] is what makes it read its own writes wherever it asks.
 //!
-//! This crate knows nothing of ballots, acceptors or journals, and speaks plaintext HTTP/2 only.
+//! This crate knows nothing of ballots, acceptors or journals. It speaks TLS to nodes where it is
+//! given [`Credentials`], and plaintext where it is not.
 //!
 //! | file | decides |
 //! |---|---|
@@ -24,6 +25,7 @@
 //! | `follow` | following the history across broken streams |
 //! | `position` | what the client has seen |
 //! | `connection` | what a connection looks like |
+//! | `credentials` | how a client shows who it is |
 //! | `error` | what went wrong, and what is known of the value |
 
 #![forbid(unsafe_code)]
@@ -31,6 +33,7 @@
 mod appender;
 mod client;
 mod connection;
+mod credentials;
 mod endpoints;
 mod error;
 mod follow;
@@ -41,6 +44,7 @@ mod session;
 mod window;
 
 pub use client::{Appended, Client, Options};
+pub use credentials::{Certificate, Credentials, CredentialsError};
 pub use error::{AppendError, CallError, FIRST_HELD, LEADER, OptionsError, Outcome};
 pub use prost::bytes::Bytes;
 pub use read::{Consistency, Entries};

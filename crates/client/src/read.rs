@@ -15,7 +15,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Streaming};
 
-use crate::connection::{self, ANSWER_BYTES_MAX};
+use crate::connection::ANSWER_BYTES_MAX;
 use crate::endpoints::Endpoints;
 use crate::error::CallError;
 use crate::follow::{ENTRIES_AHEAD_MAX, Item, pass_on};
@@ -110,7 +110,7 @@ pub(crate) async fn read(
         let address = endpoints.current().to_owned();
         // A half: a node that is cut off says so itself before that, and leaves time for others.
         let until = deadline.min(Instant::now() + time / 2);
-        let error = match open(&address, request, until).await {
+        let error = match open(&endpoints, &address, request, until).await {
             Ok((first, answers)) => {
                 position.saw_below(first.read_below);
                 endpoints.on_progress();
@@ -149,13 +149,14 @@ pub(crate) async fn read(
 
 /// A node's first response, and what follows it.
 async fn open(
+    endpoints: &Endpoints,
     address: &str,
     request: ReadRequest,
     until: Instant,
 ) -> Result<(ReadResponse, Streaming<ReadResponse>), CallError> {
     let endpoint = || address.to_owned();
     let late = |_| CallError::Unreachable { endpoint: endpoint(), reason: "no answer".to_owned() };
-    let channel = timeout_at(until, connection::connect(address)).await.map_err(late)??;
+    let channel = timeout_at(until, endpoints.connect(address)).await.map_err(late)??;
     let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let answer = async {
         let mut answers = log.read(request).await.map(Response::into_inner)?;

@@ -181,15 +181,33 @@ impl Window {
         self.answer_unsent_of_gone();
     }
 
+    /// The stream was not opened, and nothing of it was read: what was known is what is known.
+    pub(crate) fn on_stream_denied(&mut self) {
+        self.unsent.extend(self.unanswered.keys());
+    }
+
+    /// Nobody takes anything of this client: answers all that waits to be sent.
+    pub(crate) fn give_up_denied(&mut self, reason: &str) {
+        while let Some(&sequence) = self.unsent.first() {
+            let (reason, outcome) = (reason.to_owned(), self.known(sequence));
+            self.answer(sequence, Err(AppendError::Denied { reason, outcome }));
+        }
+    }
+
+    /// What is known of a request that is not under way.
+    fn known(&self, sequence: u64) -> Outcome {
+        match self.unanswered[&sequence].knowledge {
+            Knowledge::NeverSent | Knowledge::Declined => Outcome::NotApplied,
+            Knowledge::Doubtful => Outcome::Unknown,
+        }
+    }
+
     /// Under a session that is gone nothing is sent again, so what is known now is all there is.
     fn answer_unsent_of_gone(&mut self) {
         while let Some(reason) = self.gone.clone()
             && let Some(&sequence) = self.unsent.first()
         {
-            let outcome = match self.unanswered[&sequence].knowledge {
-                Knowledge::NeverSent | Knowledge::Declined => Outcome::NotApplied,
-                Knowledge::Doubtful => Outcome::Unknown,
-            };
+            let outcome = self.known(sequence);
             self.answer(sequence, Err(AppendError::SessionExpired { reason, outcome }));
         }
     }

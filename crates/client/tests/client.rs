@@ -422,3 +422,42 @@ async fn options_are_checked() {
     let options = Options { lifetime, ..Options::new(vec!["x:1".into()]) };
     assert!(matches!(Client::new(options).unwrap_err(), OptionsError::BadLifetime { .. }));
 }
+
+#[tokio::test]
+async fn who_is_denied_everywhere_is_told_so_at_once() {
+    let nodes = [Fake::denying().await, Fake::denying().await];
+    let client = client(&[&nodes[0], &nodes[1]], 10_000, 8);
+    let started = Instant::now();
+    for answer in burst(&client, 3).await {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, AppendError::Denied { .. }), "{error}");
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "the time-out was waited for");
+}
+
+#[tokio::test]
+async fn one_node_that_allows_it_is_enough() {
+    let denies = Fake::denying().await;
+    let allows = Fake::start(|request| done(request.sequence)).await;
+    let client = client(&[&denies, &allows], 10_000, 8);
+    assert_eq!(client.append("v").await.unwrap().sequence, 1);
+}
+
+#[tokio::test]
+async fn a_denial_takes_no_doubt_away() {
+    // The value is swallowed with the stream; then nobody knows this client any more.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let node = Fake::denying_after(1, move |request| match request.sequence {
+        0 => done(0),
+        _ => {
+            count.fetch_add(1, Ordering::Relaxed);
+            Act::BreakStream
+        }
+    })
+    .await;
+    let error = client(&[&node], 10_000, 8).append("v").await.unwrap_err();
+    assert!(matches!(error, AppendError::Denied { .. }), "{error}");
+    assert_eq!((error.outcome(), asked.load(Ordering::Relaxed)), (Outcome::Unknown, 1));
+}

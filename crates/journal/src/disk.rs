@@ -4,6 +4,7 @@
 //! segment layout, and the journal knows no path, handle or operating system. There are two
 //! implementations: files in a directory (in the `server` crate) and [`crate::FaultyDisk`].
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -90,6 +91,47 @@ pub trait Disk {
 
     /// Removes a file, durably.
     fn remove(&mut self, number: SegmentNumber) -> Result<(), DiskError>;
+}
+
+/// Whatever disk there is, chosen at run time.
+impl<D: Disk + ?Sized> Disk for Box<D> {
+    fn list(&mut self) -> Result<Vec<FileEntry>, DiskError> {
+        D::list(self)
+    }
+
+    fn create(&mut self, number: SegmentNumber, bytes: usize) -> Result<(), DiskError> {
+        D::create(self, number, bytes)
+    }
+
+    fn read_at(
+        &mut self,
+        number: SegmentNumber,
+        offset: usize,
+        into: &mut [u8],
+    ) -> Result<(), DiskError> {
+        D::read_at(self, number, offset, into)
+    }
+
+    fn write_at(
+        &mut self,
+        number: SegmentNumber,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<(), DiskError> {
+        D::write_at(self, number, offset, bytes)
+    }
+
+    fn sync(&mut self, number: SegmentNumber) -> Result<(), DiskError> {
+        D::sync(self, number)
+    }
+
+    fn rename(&mut self, from: SegmentNumber, to: SegmentNumber) -> Result<(), DiskError> {
+        D::rename(self, from, to)
+    }
+
+    fn remove(&mut self, number: SegmentNumber) -> Result<(), DiskError> {
+        D::remove(self, number)
+    }
 }
 
 /// What went wrong on the disk, for a program ([`kind`](Self::kind)) and for an operator.

@@ -26,6 +26,7 @@ use crate::recover::{self, Entry, Live, OpenError, Recovered};
 use crate::segment::{
     self, CUT_BYTES, FIRST_SEGMENT, FIRST_SEGMENT_BYTES, FRAMES_START, Header, Identity, SCRATCH,
 };
+use crate::show::Shown;
 
 /// How many empty segments are kept for reuse. More would only hold disk space: each is refilled
 /// by the cut that follows its use.
@@ -142,7 +143,8 @@ impl<D: Disk> Journal<D> {
         assert!(options.segment_bytes.is_multiple_of(SECTOR_BYTES));
         assert!(options.segment_bytes >= segment::SEGMENT_BYTES_MIN);
         assert!(options.segment_bytes <= segment::SEGMENT_BYTES_MAX);
-        let survey = recover::survey(&mut disk, identity, &mut visit)?;
+        let mut shown = |shown: Shown<'_>| shown.entry().map_or((), &mut visit);
+        let survey = recover::survey(&mut disk, identity, &mut shown)?;
         let last = *survey.live.last().expect("a survey finds a live segment or fails");
         // After a crash of the process alone, frames were read that only the system's cache holds.
         // The caller will act on them, so they must survive a power cut from here on.

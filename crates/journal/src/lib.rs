@@ -67,6 +67,7 @@ mod frame;
 mod recover;
 mod scan;
 mod segment;
+mod show;
 mod snapshots;
 
 pub use disk::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNumber};
@@ -75,7 +76,8 @@ pub use frame::{FRAME_BYTES_MAX, Sequence};
 pub use journal::{AppendError, FormatError, Journal, Options, SPARES_MAX};
 pub use recover::{Damage, Entry, OpenError, Recovered, Torn, inspect};
 pub use segment::{FORMAT_VERSION, Identity, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use show::{File, FileKind, Place, Shown, files, owner, show};
 pub use snapshots::{
     Bad, Fault as SnapshotFault, GENERATIONS_MAX, Generation, SNAPSHOT_BYTES_MAX, SNAPSHOT_VERSION,
-    SnapshotError, Snapshots,
+    SnapshotError, Snapshots, owner as snapshots_owner,
 };

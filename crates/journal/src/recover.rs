@@ -51,6 +51,7 @@ use crate::disk::{Disk, DiskError, FileEntry, SegmentNumber};
 use crate::frame::Sequence;
 use crate::scan::{Gap, Segment, Walk};
 use crate::segment::{self, FRAMES_START, Header, HeaderRead, Identity, SCRATCH};
+use crate::show::Shown;
 
 /// What a reader of the journal is shown, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +245,7 @@ pub fn inspect<D: Disk>(
     identity: Identity,
     mut visit: impl FnMut(Entry<'_>),
 ) -> Result<Recovered, OpenError> {
+    let mut visit = |shown: Shown<'_>| shown.entry().map_or((), &mut visit);
     survey(disk, identity, &mut visit).map(|survey| survey.recovered)
 }
 
@@ -276,7 +278,7 @@ pub(crate) struct Survey {
 pub(crate) fn survey<D: Disk>(
     disk: &mut D,
     identity: Identity,
-    visit: &mut dyn FnMut(Entry<'_>),
+    visit: &mut dyn FnMut(Shown<'_>),
 ) -> Result<Survey, OpenError> {
     let mut files = read_headers(disk, identity)?;
     let live_count = count_live(disk, &identity, &files)?;
@@ -359,7 +361,8 @@ pub(crate) fn replay<D: Disk>(
         start: live.is_exact.then_some(live.start),
     };
     let files: Vec<File> = live.iter().map(file).collect();
-    let mut walk = Walk::new(first, visit);
+    let mut visit = |shown: Shown<'_>| shown.entry().map_or((), &mut *visit);
+    let mut walk = Walk::new(first, &mut visit);
     read(disk, identity, &files, Some(end), &mut walk)?;
     walk.finish()
 }
@@ -388,7 +391,7 @@ fn count_live<D: Disk>(
             continue;
         }
         if reached.is_none() {
-            let ignore = &mut |_: Entry<'_>| {};
+            let ignore = &mut |_: Shown<'_>| {};
             let mut walk = Walk::new(Sequence::default(), ignore);
             read(disk, identity, &files[headed.saturating_sub(1)..headed], None, &mut walk)?;
             reached = Some(walk.next);
@@ -434,7 +437,7 @@ fn highest_cut<D: Disk>(
         let file = &live[at];
         let segment = load(disk, identity, file, Vec::new())?;
         let end = live.get(at + 1).map(|later| end_of(file, later, &segment).0);
-        let ignore = &mut |_: Entry<'_>| {};
+        let ignore = &mut |_: Shown<'_>| {};
         let mut walk = Walk::new(file.start.unwrap_or_default(), ignore);
         walk.read(&segment, file.start, end, Damage::Header);
         highest = highest.max(walk.cut);

@@ -9,6 +9,7 @@ use crate::disk::{SECTOR_BYTES, SegmentNumber};
 use crate::frame::{self, Header, Kind, Seal, Sequence};
 use crate::recover::{Damage, Entry, OpenError};
 use crate::segment::{FRAMES_START, Identity};
+use crate::show::{Place, Shown};
 
 /// A segment in memory, as a whole.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Segment {
         frame::header_at(&self.seal, &self.bytes, offset, Sequence::default())
     }
 
-    fn payload_of(&self, offset: usize, header: &Header) -> Option<&[u8]> {
+    pub(crate) fn payload_of(&self, offset: usize, header: &Header) -> Option<&[u8]> {
         frame::payload_of(header, &self.seal, &self.bytes, offset)
     }
 
@@ -114,11 +115,11 @@ pub(crate) struct Walk<'v> {
     pub(crate) missing: u64,
     /// Where the gap starts, and why it is one.
     gap: Option<(Sequence, Gap)>,
-    visit: &'v mut dyn FnMut(Entry<'_>),
+    visit: &'v mut dyn FnMut(Shown<'_>),
 }
 
 impl<'v> Walk<'v> {
-    pub(crate) fn new(next: Sequence, visit: &'v mut dyn FnMut(Entry<'_>)) -> Walk<'v> {
+    pub(crate) fn new(next: Sequence, visit: &'v mut dyn FnMut(Shown<'_>)) -> Walk<'v> {
         let (cut, offset) = (Sequence::default(), FRAMES_START);
         Walk { next, offset, cut, frames: 0, bytes: 0, missing: 0, gap: None, visit }
     }
@@ -147,7 +148,7 @@ impl<'v> Walk<'v> {
                 .find_map(|offset| Some((offset, segment.frame_at(offset, expected)?)));
             if let Some((offset, (kind, payload))) = frame {
                 first = first.or(Some(expected));
-                self.take(expected, kind, payload);
+                self.take(Place { segment: segment.number, offset }, expected, kind, payload);
                 self.offset = offset + frame::frame_bytes(payload.len());
                 expected = self.next;
                 continue;
@@ -188,22 +189,25 @@ impl<'v> Walk<'v> {
         Err(OpenError::Damaged { segment, offset, sequence, why })
     }
 
-    fn take(&mut self, sequence: Sequence, kind: Kind, payload: &[u8]) {
+    fn take(&mut self, at: Place, sequence: Sequence, kind: Kind, payload: &[u8]) {
         assert!(sequence == self.next || self.gap.is_some());
         match kind {
             Kind::Payload => {
                 // What was thought to be lost may turn up in a later segment.
-                if let Some((from, _)) = self.gap.take().filter(|(from, _)| *from < sequence) {
+                if let Some((from, gap)) = self.gap.take().filter(|(from, _)| *from < sequence) {
                     self.missing += sequence.0 - from.0;
-                    (self.visit)(Entry::Hole { from, to: sequence });
+                    let Gap { segment, offset, why } = gap;
+                    let at = Place { segment, offset };
+                    (self.visit)(Shown::Entry(at, Entry::Hole { from, to: sequence }, Some(why)));
                 }
-                (self.visit)(Entry::Frame(sequence, payload));
+                (self.visit)(Shown::Entry(at, Entry::Frame(sequence, payload), None));
                 self.frames += 1;
                 self.bytes += payload.len() as u64;
             }
             Kind::Cut => {
                 let cut = frame::cut_of(sequence, payload).unwrap_or_default();
                 self.cut = self.cut.max(cut);
+                (self.visit)(Shown::Cut(at, sequence, cut));
             }
         }
         self.next = sequence.next();
@@ -232,9 +236,10 @@ mod tests {
 
     fn story(segment: &Segment, end: u64) -> (Vec<Vec<u8>>, Result<(), OpenError>) {
         let mut shown = Vec::new();
-        let visit = &mut |entry: Entry<'_>| match entry {
-            Entry::Frame(_, payload) => shown.push(payload.to_vec()),
-            Entry::Hole { .. } => shown.push(b"hole".to_vec()),
+        let visit = &mut |found: Shown<'_>| match found {
+            Shown::Entry(_, Entry::Frame(_, payload), _) => shown.push(payload.to_vec()),
+            Shown::Entry(_, Entry::Hole { .. }, _) => shown.push(b"hole".to_vec()),
+            Shown::Cut(..) => {}
         };
         let mut walk = Walk::new(Sequence::default(), visit);
         walk.read(segment, Some(Sequence::default()), Some(Sequence(end)), Damage::Header);

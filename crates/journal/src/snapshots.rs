@@ -364,6 +364,20 @@ impl<D: Disk> Snapshots<D> {
     }
 }
 
+/// Whose snapshots these are: what the newest sound header says. None if there is none.
+pub fn owner<D: Disk>(disk: &mut D) -> Result<Option<Identity>, DiskError> {
+    let mut files = disk.list()?;
+    files.sort_unstable_by_key(|file| core::cmp::Reverse(file.number));
+    for FileEntry { number, bytes } in files {
+        let mut sector = vec![0; bytes.min(layout::HEADER_BYTES)];
+        disk.read_at(number, 0, &mut sector)?;
+        if let Ok(header) = Header::read(&sector) {
+            return Ok(Some(header.identity));
+        }
+    }
+    Ok(None)
+}
+
 /// A generation, if the file is one.
 fn read_header<D: Disk>(
     disk: &mut D,

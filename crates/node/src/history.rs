@@ -148,6 +148,11 @@ impl History {
         self.sealed.iter().map(|block| block.len() as u64).sum::<u64>() + self.open.len() as u64
     }
 
+    /// What they are counted for, in bytes, against the budget.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The slot of the oldest entry that is held; none if there is none. Once something was let go,
     /// what lies below is no longer known here.
     pub fn first(&self) -> Option<Slot> {

@@ -36,4 +36,4 @@ pub use request::{Kind, Nonce, Request, RequestError};
 pub use sessions::{
     Refused, SESSION_LIFETIME_US, SESSION_WINDOW, SESSIONS_MAX, Sessions, SessionsError,
 };
-pub use snapshot::{Frozen, SnapshotError, Thawed, thaw};
+pub use snapshot::{Frozen, SnapshotError, Thawed, portable, thaw};

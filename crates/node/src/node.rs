@@ -366,12 +366,17 @@ impl<M: StateMachine> Node<M> {
             return;
         }
         self.capture_again = None;
+        let frozen = self.freeze();
+        (self.since_snapshot, self.capturing) = (0, Some(frozen.below()));
+        effects.capture = Some(frozen);
+    }
+
+    /// The state as it is now, for whoever wants it outside of the cluster.
+    pub fn freeze(&self) -> Frozen<M> {
         let mark = self.replica.mark();
         assert!(mark.below == self.applied, "what is chosen here is applied in the same step");
         let configuration = &self.replica.config().configuration;
-        let frozen = Frozen::new(configuration, mark, &self.sessions, &self.machine);
-        (self.since_snapshot, self.capturing) = (0, Some(mark.below));
-        effects.capture = Some(frozen);
+        Frozen::new(configuration, mark, &self.sessions, &self.machine)
     }
 
     /// When to step with [`Input::Tick`], if nothing else happens before.

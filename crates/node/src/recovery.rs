@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use paxos::wire::{WireError, decode_record, encode_record};
-use paxos::{Configuration, Epoch, Record};
+use paxos::{Configuration, Epoch, Record, Slot};
 
 /// Why a journal that is whole in itself is not this acceptor's. It must not vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,17 @@ pub fn replacement(configuration: &Configuration) -> Vec<u8> {
     frame
 }
 
+/// The first frame of the journal of an acceptor whose cluster goes on from a snapshot: everything
+/// below is decided, and nothing is voted on.
+///
+/// It bears no promise. So if it is lost with more than the last frame of its journal, and no
+/// later record bounds what was promised, the acceptor does not start.
+pub fn restored(configuration: &Configuration, below: Slot) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_record(configuration, &Record::Truncated(below), &mut frame);
+    frame
+}
+
 impl fmt::Display for RecoveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,7 +137,7 @@ mod tests {
     use alloc::vec;
 
     use paxos::acceptor::Acceptor;
-    use paxos::{Ballot, ClusterId, DiskId, Member, NodeId, Roles, Run, Slot, Value};
+    use paxos::{Ballot, ClusterId, DiskId, Member, NodeId, Roles, Run, Value};
 
     use super::*;
 
@@ -234,6 +245,31 @@ mod tests {
         let error = RecoveryError::Foreign { frame: 0, why: WireError::Epoch(2) };
         assert_eq!(back.finish(), Err(error), "it never goes back");
         assert_eq!(error.to_string(), "frame 0 of the journal is of epoch 2, later than ours");
+    }
+
+    #[test]
+    fn a_restored_cluster_gives_no_slot_of_the_snapshot_to_anything_else() {
+        let frame = restored(&configuration(1), Slot(1000));
+        let fold = |recovery: Recovery| {
+            let mut acceptor = Acceptor::default();
+            recovery.finish().map(|records| {
+                records.iter().for_each(|record| acceptor.apply(record));
+                acceptor
+            })
+        };
+        let mut recovery = Recovery::default();
+        recovery.frame(&configuration(1), &frame);
+        recovery.frame(&configuration(1), &frame);
+        let acceptor = fold(recovery.clone()).unwrap();
+        assert_eq!((acceptor.truncated(), acceptor.suspect()), (Slot(1000), Slot::FIRST));
+        assert_eq!(acceptor.promised(), Ballot::NONE);
+        // One of the two frames rots. The other one still says so, or the acceptor does not start.
+        let mut second = Recovery::default();
+        second.hole(0, 1);
+        second.frame(&configuration(1), &frame);
+        assert_eq!(fold(second.clone()), Err(RecoveryError::PromiseLost { from: 0, to: 1 }));
+        second.frame(&configuration(1), &self::frame(1, &promised(3)));
+        assert_eq!(fold(second).unwrap().truncated(), Slot(1000));
     }
 
     #[test]

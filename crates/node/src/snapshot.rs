@@ -18,11 +18,13 @@
 //! Source: the contents are those of Ongaro, "Consensus: Bridging Theory and Practice", chapter 5,
 //! with the digest of the history beside the last position.
 
+pub mod portable;
+
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use paxos::{Configuration, Digest, Mark, Slot, SnapshotId};
+use paxos::{Configuration, ConfigurationError, Digest, Mark, Slot, SnapshotId};
 
 use crate::machine::StateMachine;
 use crate::sessions::{Sessions, SessionsError};
@@ -56,8 +58,10 @@ pub enum SnapshotError {
     Configuration,
     /// Of a later configuration of this cluster: this node was started with an old one.
     Epoch(u64),
-    /// A slot beyond the last.
+    /// A slot beyond the last, or below one that is decided.
     Slot,
+    /// Its members are no cluster.
+    Members(ConfigurationError),
     /// The session table.
     Sessions(SessionsError),
     /// The machine does not know its own state.
@@ -197,6 +201,7 @@ impl fmt::Display for SnapshotError {
             SnapshotError::Epoch(found) => {
                 write!(f, "the snapshot is of a later configuration, of epoch {found}")
             }
+            SnapshotError::Members(why) => write!(f, "the snapshot's members: {why}"),
             SnapshotError::Slot => f.write_str("the snapshot's slot makes no sense"),
             SnapshotError::Sessions(why) => write!(f, "the snapshot's sessions: {why}"),
             SnapshotError::Machine => f.write_str("the snapshot's state is not this machine's"),

@@ -1,8 +1,11 @@
 //! The client API: gRPC calls in, jobs for the protocol thread out. Knows no rule of consensus.
 
+pub mod access;
 mod answers;
 pub mod asked;
+pub mod listener;
 mod pages;
+mod strangers;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! One node's configuration: a TOML file, read and checked whole before anything is opened.
 //!
 //! This file holds what a checked configuration is and how it is written for a human to read. The
-//! file's shape and the rules live in `config/file.rs`, what can be wrong in `config/error.rs`. It
-//! does not know what a node does with any of it.
+//! file's shape and the rules live in `config/file.rs`, every key with its meaning in
+//! `config/keys.rs`, what options and variables lay over a file in `config/layers.rs`, what can be
+//! wrong in `config/error.rs`. It does not know what a node does with any of it.
 //!
 //! Relations that hold in every [`Config`]:
 //! `1 <= phase1, phase2 <= acceptors < phase1 + phase2` and `3 * heartbeat <= election_timeout`.
@@ -11,6 +12,10 @@ mod duration;
 mod edit;
 mod error;
 mod file;
+mod grants;
+mod keys;
+mod layers;
+mod names;
 mod size;
 mod unit;
 
@@ -18,14 +23,19 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Read as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use paxos::NodeId;
 
+use layers::Reading;
+
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
+pub use grants::{CLIENTS_MAX, Grant, Permission};
+pub use keys::{KEYS, Key, find_key};
+pub use layers::{DEFAULT_FILE, Layers, Origin, Resolved, Setting};
 pub use size::{SizeError, format_size, parse_size};
 
 /// The most nodes that one configuration may name.
@@ -50,12 +60,19 @@ pub struct Config {
     pub id: NodeId,
     /// Where its journal and its snapshots live. Present exactly if the node has a disk.
     pub data_dir: Option<PathBuf>,
+    /// Where it listens, if not at the addresses by which others know it: behind a translation of
+    /// addresses, or in a container. The ports are the same.
+    pub listen: Option<IpAddr>,
+    /// What is logged, as far as the file says.
+    pub log: Log,
     /// How many acceptors make a quorum of each phase.
     pub quorums: Quorums,
     /// The pace of heartbeats and elections.
     pub timing: Timing,
     /// How much of the history it holds.
     pub storage: Storage,
+    /// What clients may ask for. None are named where nobody can be told from anybody else.
+    pub clients: Vec<Grant>,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
     pub nodes: Vec<Node>,
 }
@@ -107,6 +124,15 @@ pub struct Timing {
     pub election_timeout: Duration,
 }
 
+/// What is logged, and how. Read by whoever writes logs; none means that nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or levels by target.
+    pub level: Option<String>,
+    /// `auto`, `text` or `json`.
+    pub format: Option<String>,
+}
+
 /// How much of the history a node holds. Nodes of a cluster may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage {
@@ -125,23 +151,25 @@ impl Config {
 
     /// The same, and what is written there.
     pub(crate) fn load_text(path: &Path) -> Result<(Config, String), ConfigError> {
-        let unread = |source| ConfigError::new(path, None, Problem::Unreadable(source));
-        let mut text = String::new();
-        let file = File::open(path).map_err(unread)?;
-        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
-        if text.len() as u64 > FILE_BYTES_MAX {
-            return Err(ConfigError::new(path, None, Problem::TooLarge));
-        }
-        let mut config = Config::parse(&text, path)?;
+        let text = read_text(path)?;
+        let reading = Reading { over: &[], resolve: names::system };
+        let parsed = file::parse(&text, &reading);
+        let mut config = parsed.map_err(|located| located.in_file(path, &text))?;
         if let (Some(data_dir), Some(directory)) = (&mut config.data_dir, path.parent()) {
             *data_dir = directory.join(&*data_dir);
         }
         Ok((config, text))
     }
 
-    /// Checks `text`. `path` appears in errors only; `data_dir` stays as it is written.
+    /// Checks `text`, in which addresses must be numbers: nobody is asked what a name stands for.
+    /// `path` appears in errors only; `data_dir` stays as it is written.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        file::parse(text).map_err(|located| located.in_file(path, text))
+        file::parse(text, &Reading::default()).map_err(|located| located.in_file(path, text))
+    }
+
+    /// Where this node itself listens that others know by `address`.
+    pub fn listens_at(&self, address: SocketAddr) -> SocketAddr {
+        self.listen.map_or(address, |ip| SocketAddr::new(ip, address.port()))
     }
 
     /// The node whose configuration this is.
@@ -165,6 +193,7 @@ impl Config {
             String::from("# One file a node. The [[node]] list is the same in all of them.\n\n");
         self.write_identity(&mut text)
             .and_then(|()| self.write_settings(&mut text))
+            .and_then(|()| self.clients.iter().try_for_each(|client| client.write(&mut text)))
             .and_then(|()| self.nodes.iter().try_for_each(|node| node.write(&mut text)))
             .expect("writing to a string cannot fail");
         text
@@ -272,6 +301,17 @@ pub fn parse_identity(text: &str) -> Option<[u8; 16]> {
     Some(number.expect("32 hexadecimal digits are 128 bits").to_be_bytes())
 }
 
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let unread = |source| ConfigError::new(path, None, Problem::Unreadable(source));
+    let mut text = String::new();
+    let file = File::open(path).map_err(unread)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unread)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigError::new(path, None, Problem::TooLarge));
+    }
+    Ok(text)
+}
+
 fn count_acceptors(nodes: &[Node]) -> u32 {
     let acceptors = nodes.iter().filter(|node| node.roles.contains(&Role::Acceptor)).count();
     u32::try_from(acceptors).expect("at most NODES_MAX nodes")
@@ -294,12 +334,26 @@ mod tests {
             epoch: 7,
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
+            listen: None,
+            log: Log::default(),
             quorums: Quorums { phase1: 2, phase2: 1 },
             timing: Timing {
                 heartbeat: Duration::from_micros(1500),
                 election_timeout: Duration::from_secs(1),
             },
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
+            clients: vec![
+                Grant {
+                    name: "app-1".into(),
+                    permissions: BTreeSet::from([Permission::Append, Permission::Read]),
+                    token_sha256: Some([0xb7; 32]),
+                },
+                Grant {
+                    name: "admin".into(),
+                    permissions: BTreeSet::from([Permission::Operate]),
+                    token_sha256: None,
+                },
+            ],
             nodes: vec![
                 node(1, Role::Leader),
                 node(2, Role::Learner),

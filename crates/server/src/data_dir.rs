@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use journal::{
-    AppendError, Disk as _, DiskErrorKind, Entry, Identity, Journal, OpenError, Options,
-};
+use journal::{AppendError, Disk, DiskErrorKind, Entry, Identity, Journal, OpenError, Options};
 use node::Ledger;
-use node::recovery::{Recovery, RecoveryError, replacement};
+use node::recovery::{Recovery, RecoveryError, replacement, restored};
 use paxos::wire::{WireError, decode_record};
-use paxos::{ClusterId, Configuration, DiskId, NodeId, Record};
+use paxos::{ClusterId, Configuration, DiskId, NodeId, Record, Slot};
 use thiserror::Error;
 
 use crate::file_disk::FileDisk;
@@ -19,10 +17,13 @@ use crate::shelf::Shelf;
 /// Where in a node's directory its snapshots are.
 const SNAPSHOTS: &str = "snapshots";
 
+/// Whatever disk a journal or a shelf lies on.
+pub type AnyDisk = Box<dyn Disk + Send>;
+
 /// An acceptor's journal, and what it says.
 pub struct Opened {
     /// To go on with.
-    pub journal: Journal<FileDisk>,
+    pub journal: Journal<AnyDisk>,
     /// Which of its frames are still needed.
     pub ledger: Ledger,
     /// Everything that was promised and accepted, in order.
@@ -141,6 +142,28 @@ pub fn format_replacement(
     node: NodeId,
     disk: DiskId,
 ) -> Result<(), DataDirError> {
+    format_with(path, configuration, node, disk, &replacement(configuration))
+}
+
+/// Makes the journal of an acceptor whose cluster goes on from a snapshot, which covers everything
+/// below a slot.
+pub fn format_restored(
+    path: &Path,
+    configuration: &Configuration,
+    (node, disk): (NodeId, DiskId),
+    below: Slot,
+) -> Result<(), DataDirError> {
+    format_with(path, configuration, node, disk, &restored(configuration, below))
+}
+
+/// Makes a journal that begins with a frame which must not be lost.
+fn format_with(
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+    frame: &[u8],
+) -> Result<(), DataDirError> {
     let failed = |why| DataDirError::Disk { path: path.to_owned(), why };
     format(path, configuration.cluster(), node, disk)?;
     let identity = identity(configuration.cluster(), node, disk);
@@ -150,9 +173,9 @@ pub fn format_replacement(
     // Twice: the second frame is evidence that the first was durable. Alone, it could rot and be
     // taken for a write that never ended, and the acceptor for one that has never voted.
     for _ in 0..2 {
-        journal.append(&replacement(configuration)).map_err(|error| match error {
+        journal.append(frame).map_err(|error| match error {
             AppendError::Full(why) | AppendError::Disk(why) => failed(why),
-            AppendError::TooLong { .. } => unreachable!("a mark has a few bytes"),
+            AppendError::TooLong { .. } => unreachable!("the frame has a few bytes"),
         })?;
         journal.sync().map_err(failed)?;
     }
@@ -167,9 +190,23 @@ pub fn open(
     disk: DiskId,
     options: Options,
 ) -> Result<Opened, DataDirError> {
-    let owned = || path.to_owned();
-    let files = FileDisk::open(path).map_err(|why| DataDirError::Disk { path: owned(), why })?;
+    let files =
+        FileDisk::open(path).map_err(|why| DataDirError::Disk { path: path.to_owned(), why })?;
     let used = files.used();
+    let opened = open_on(Box::new(files), path, configuration, node, disk, options)?;
+    Ok(Opened { used, ..opened })
+}
+
+/// The same on a disk of whatever kind, which errors call `path`. Nobody keeps count of its size.
+pub fn open_on(
+    files: AnyDisk,
+    path: &Path,
+    configuration: &Configuration,
+    node: NodeId,
+    disk: DiskId,
+    options: Options,
+) -> Result<Opened, DataDirError> {
+    let owned = || path.to_owned();
     let mut recovery = Recovery::default();
     let mut frames = Vec::new();
     let identity = identity(configuration.cluster(), node, disk);
@@ -197,7 +234,7 @@ pub fn open(
     for (frame, record) in frames.into_iter().zip(&records) {
         ledger.note(frame, record);
     }
-    Ok(Opened { journal, ledger, records, used })
+    Ok(Opened { journal, ledger, records, used: Arc::default() })
 }
 
 /// Opens a learner's snapshots. Unlike a journal they may be missing: they can be fetched again.
@@ -210,7 +247,9 @@ pub fn open_shelf(
     let path = path.join(SNAPSHOTS);
     let files =
         FileDisk::open(&path).map_err(|why| DataDirError::Disk { path: path.clone(), why })?;
-    Shelf::on_disk(files.giving_way(), identity(cluster, node, disk))
+    let files = files.giving_way();
+    let used = files.used();
+    Shelf::on_disk(Box::new(files), used, identity(cluster, node, disk))
         .map_err(|why| DataDirError::Open { node, path, why })
 }
 

@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender};
-use node::{Append, Effects, History, Input, Node, ReadReply, Ticket};
+use node::{Append, Effects, Input, Node, ReadReply, StateMachine, Ticket};
 use paxos::acceptor::Acceptor;
 use paxos::wire::{WireError, decode_message};
 use paxos::{Configuration, Digest, Event, NodeId, Slot, Write};
 use tokio::sync::watch;
 
 use crate::counters::Counters;
-use crate::inbox::{Answer, Job, Jobs, Page, Read, Replied, ReplyTo, Status, Storage, Unreadable};
+use crate::hosted::{Hosted, Read, State, Unreadable};
+use crate::inbox::{Answer, Job, Jobs, Replied, ReplyTo, Status, Storage};
 use crate::post::Post;
 use crate::snapshotter::Orders;
 
@@ -26,9 +27,6 @@ const TURN_JOBS_MAX: usize = 4096;
 /// The longest sleep. Bounds how late a killed node notices.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
 
-/// Bytes of values in one page of the history, about.
-const PAGE_BYTES_MAX: usize = 1 << 20;
-
 /// So long after a message of another epoch its sender is taken to run that epoch. Who leads or
 /// wants to speaks more often.
 const OTHER_EPOCH_LASTS: Duration = Duration::from_secs(3);
@@ -36,6 +34,8 @@ const OTHER_EPOCH_LASTS: Duration = Duration::from_secs(3);
 /// Entries in all pages of one turn: reads that waited together are ready together. Who finds no
 /// room is given an empty page, and asks for the next one.
 const TURN_ENTRIES_MAX: usize = 1 << 16;
+
+const NOT_LEARNING: Unreadable = Unreadable::NotLearning;
 
 /// Why a protocol thread ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,19 +60,19 @@ pub enum Ended {
 }
 
 /// A node, and everything through which it acts.
-pub struct Driver {
+pub struct Driver<M: Hosted> {
     /// The node.
-    pub node: Node<History>,
+    pub node: Node<M>,
     /// The members.
     pub configuration: Arc<Configuration>,
     /// Who it is.
     pub me: NodeId,
     /// What it is asked.
-    pub jobs: Jobs,
+    pub jobs: Jobs<M>,
     /// Its journal thread; none for nodes without a disk.
     pub writes: Option<Sender<Write>>,
     /// Its snapshot thread.
-    pub orders: Orders,
+    pub orders: Orders<M>,
     /// One past the last slot of its newest snapshot.
     pub snapshot: Slot,
     /// The size of its journal's files, kept by the disk.
@@ -84,7 +84,7 @@ pub struct Driver {
     /// An epoch that is not ours, and when a peer spoke in it last.
     pub other_epoch: Option<(u64, paxos::Instant)>,
     /// The way to its peers.
-    pub post: Post,
+    pub post: Post<M>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// The origin of its time.
@@ -97,11 +97,11 @@ pub struct Driver {
     pub deaf: Arc<AtomicBool>,
 }
 
-impl Driver {
+impl<M: Hosted> Driver<M> {
     /// Runs until it is stopped, killed or unable to go on. `effects` are those of the node's
     /// recovery.
-    pub fn run(mut self, mut effects: Effects<History>) -> Ended {
-        let mut waiting = Waiting::default();
+    pub fn run(mut self, mut effects: Effects<M>) -> Ended {
+        let mut waiting = Waiting::new();
         if let Some(ended) = self.act(&mut effects, &mut waiting) {
             return ended;
         }
@@ -136,9 +136,9 @@ impl Driver {
     /// Steps everything that is ready. True if the node is to stop.
     fn turn(
         &mut self,
-        first: Option<Job>,
-        effects: &mut Effects<History>,
-        waiting: &mut Waiting,
+        first: Option<Job<M>>,
+        effects: &mut Effects<M>,
+        waiting: &mut Waiting<M>,
     ) -> bool {
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
         let mut stop = false;
@@ -153,7 +153,7 @@ impl Driver {
                     let ticket = waiting.register(to);
                     appends.push(Append { ticket, request });
                 }
-                Job::Read(read) if read.answer.is_closed() => {} // The reader has gone.
+                Job::Read(read) if read.question.is_closed() => {} // The reader has gone.
                 Job::Read(read) => match read.consistency {
                     None => waiting.pages.push(read),
                     Some(consistency) => {
@@ -203,7 +203,7 @@ impl Driver {
         stop
     }
 
-    fn message(&mut self, from: NodeId, bytes: &[u8], effects: &mut Effects<History>) {
+    fn message(&mut self, from: NodeId, bytes: &[u8], effects: &mut Effects<M>) {
         if self.deaf.load(Ordering::Relaxed) && from != self.me {
             return;
         }
@@ -245,7 +245,7 @@ impl Driver {
     }
 
     /// Does what the node wants done.
-    fn act(&mut self, effects: &mut Effects<History>, waiting: &mut Waiting) -> Option<Ended> {
+    fn act(&mut self, effects: &mut Effects<M>, waiting: &mut Waiting<M>) -> Option<Ended> {
         let mut ended = None;
         for event in effects.replica.events.drain(..) {
             self.counters.count(event.name());
@@ -291,7 +291,7 @@ impl Driver {
     }
 
     /// Passes on what is the snapshot thread's. What it has no room for comes again.
-    fn order(&self, effects: &mut Effects<History>) {
+    fn order(&self, effects: &mut Effects<M>) {
         if let Some(frozen) = effects.capture.take()
             && !self.orders.capture(frozen)
         {
@@ -319,18 +319,9 @@ impl Driver {
         }
     }
 
-    /// The history below this slot was let go.
-    fn first_held(&self) -> Slot {
-        let history = self.node.machine();
-        if history.total() == history.held() {
-            return Slot::FIRST;
-        }
-        history.first().unwrap_or(self.node.applied())
-    }
-
     /// Answers the reads that are ready from the state as it is after the turn. It holds what it
     /// held when they became ready, and perhaps more: no reader minds.
-    fn answer_reads(&self, effects: &mut Effects<History>, waiting: &mut Waiting) {
+    fn answer_reads(&self, effects: &mut Effects<M>, waiting: &mut Waiting<M>) {
         for (ticket, reply) in effects.reads.drain(..) {
             let Some(read) = waiting.reads.remove(&ticket) else {
                 continue;
@@ -345,47 +336,17 @@ impl Driver {
                 ReadReply::Busy => Unreadable::Busy,
                 ReadReply::TimedOut { leader } => Unreadable::TimedOut { leader },
             };
-            let gone = read.answer.send(Err(unreadable));
-            drop(gone);
+            read.question.answer(Err(unreadable), &mut 0);
         }
         let mut room = TURN_ENTRIES_MAX;
-        for read in waiting.pages.drain(..).filter(|read| !read.answer.is_closed()) {
-            let page = self.page(read.first, read.end, read.limit.min(room));
-            room -= page.as_ref().map_or(0, |page| page.entries.len());
-            let gone = read.answer.send(page);
-            drop(gone);
+        let learns = self.configuration.roles(self.me).learns();
+        for read in waiting.pages.drain(..).filter(|read| !read.question.is_closed()) {
+            let (machine, applied) = (self.node.machine(), self.node.applied());
+            let state = if learns { Ok(State { machine, applied }) } else { Err(NOT_LEARNING) };
+            read.question.answer(state, &mut room);
         }
         let is_in_step = waiting.reads.len() == self.node.reads_waiting();
         assert!(is_in_step, "a read waits here as long as it waits in the node");
-    }
-
-    fn page(&self, first: Slot, end: Slot, limit: usize) -> Result<Page, Unreadable> {
-        if !self.configuration.roles(self.me).learns() {
-            return Err(Unreadable::NotLearning);
-        }
-        let first_held = self.first_held();
-        if first < first_held {
-            return Err(Unreadable::Gone { first_held });
-        }
-        let applied = self.node.applied();
-        let end = end.min(applied);
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        let mut next = end;
-        for entry in self.node.machine().from(first) {
-            if entry.slot >= end {
-                break;
-            }
-            let full = entries.len() == limit || bytes >= PAGE_BYTES_MAX;
-            if full {
-                next = entry.slot;
-                break;
-            }
-            bytes += entry.request.value().len();
-            entries.push(entry.clone());
-        }
-        let next = next.max(first);
-        Ok(Page { entries, next, is_last: next >= end, applied })
     }
 
     fn status(&self) -> Status {
@@ -397,14 +358,14 @@ impl Driver {
             leader: replica.leader(now),
             chosen: replica.chosen(),
             applied: self.node.applied(),
-            values: self.node.machine().total(),
+            values: self.node.machine().values(),
             in_flight: replica.slots_in_flight(),
             promised: replica.acceptor().map(Acceptor::promised),
             acceptors_reachable: replica.acceptors_reachable(now),
             is_suspect: replica.acceptor().is_some_and(|it| it.suspect() > Slot::FIRST),
             other_epoch: self.other_epoch_lately(),
             storage: Storage {
-                first_held: self.first_held(),
+                first_held: self.node.machine().first_held(self.node.applied()),
                 snapshot: self.snapshot,
                 truncated: replica.acceptor().map_or(Slot::FIRST, Acceptor::truncated),
                 journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
@@ -416,24 +377,28 @@ impl Driver {
 }
 
 /// Who waits for which ticket. As many as the node has waiters and reads, which it bounds.
-#[derive(Default)]
-struct Waiting {
+struct Waiting<M: StateMachine> {
     next: u64,
-    by_ticket: HashMap<Ticket, ReplyTo>,
+    by_ticket: HashMap<Ticket, ReplyTo<M::Output>>,
     /// A reader that has gone is forgotten with the node's answer, which comes within its patience.
-    reads: HashMap<Ticket, Read>,
+    reads: HashMap<Ticket, Read<M>>,
     /// Those that are answered at the end of the turn.
-    pages: Vec<Read>,
+    pages: Vec<Read<M>>,
 }
 
-impl Waiting {
-    fn register(&mut self, to: ReplyTo) -> Ticket {
+impl<M: StateMachine> Waiting<M> {
+    fn new() -> Waiting<M> {
+        let (by_ticket, reads) = (HashMap::new(), HashMap::new());
+        Waiting { next: 0, by_ticket, reads, pages: Vec::new() }
+    }
+
+    fn register(&mut self, to: ReplyTo<M::Output>) -> Ticket {
         let ticket = self.ticket();
         self.by_ticket.insert(ticket, to);
         ticket
     }
 
-    fn register_read(&mut self, read: Read) -> Ticket {
+    fn register_read(&mut self, read: Read<M>) -> Ticket {
         let ticket = self.ticket();
         self.reads.insert(ticket, read);
         ticket
@@ -444,7 +409,7 @@ impl Waiting {
         Ticket(self.next)
     }
 
-    fn answer(&mut self, ticket: Ticket, reply: node::Reply<()>) {
+    fn answer(&mut self, ticket: Ticket, reply: node::Reply<M::Output>) {
         if let Some(ReplyTo { replies, sequence }) = self.by_ticket.remove(&ticket) {
             // If the client is gone, so is its wish to know.
             let gone = replies.send(Replied { sequence, answer: Answer::Node(reply) });

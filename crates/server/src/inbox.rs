@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use node::{Consistency, Entry, History, Request, SnapshotError, Thawed};
+use node::{History, Request, SnapshotError, StateMachine, Thawed};
 use paxos::{NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::hosted::Read;
 
 /// Jobs that wait, at most.
 pub const INBOX_MAX: usize = 1 << 16;
@@ -21,7 +23,7 @@ pub const INBOX_BYTES_MAX: usize = 256 << 20;
 
 /// What the protocol thread does.
 #[derive(Debug)]
-pub enum Job {
+pub enum Job<M: StateMachine = History> {
     /// Bytes of a peer, or of this node to itself.
     Message {
         /// Whom the transport took them from.
@@ -30,13 +32,13 @@ pub enum Job {
         bytes: Vec<u8>,
     },
     /// A client's request.
-    Append(Request, ReplyTo),
-    /// Entries of the history.
-    Read(Read),
+    Append(Request, ReplyTo<M::Output>),
+    /// A question to the state.
+    Read(Read<M>),
     /// What this node sees.
     Status(oneshot::Sender<Status>),
     /// A state was made of another node's snapshot, or could not be.
-    Thawed(Restored, Result<Box<Thawed<History>>, SnapshotError>),
+    Thawed(Restored, Result<Box<Thawed<M>>, SnapshotError>),
     /// A snapshot can be read and given to others.
     Kept {
         /// Its name.
@@ -54,76 +56,29 @@ pub enum Job {
 
 /// Where the answer goes: a client's stream. The stream's window bounds how many are under way.
 #[derive(Clone, Debug)]
-pub struct ReplyTo {
+pub struct ReplyTo<O = ()> {
     /// The stream.
-    pub replies: mpsc::UnboundedSender<Replied>,
+    pub replies: mpsc::UnboundedSender<Replied<O>>,
     /// What pairs the answer with its question there.
     pub sequence: u64,
 }
 
 /// An answer to one request.
 #[derive(Debug)]
-pub struct Replied {
+pub struct Replied<O = ()> {
     /// Which request of the session; zero for what concerns the session itself.
     pub sequence: u64,
     /// What became of it.
-    pub answer: Answer,
+    pub answer: Answer<O>,
 }
 
 /// What became of a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Answer<O = ()> {
     /// What the node says.
-    Node(node::Reply<()>),
+    Node(node::Reply<O>),
     /// It is no request at all.
     Malformed(String),
-}
-
-/// A question for a page of the history.
-#[derive(Debug)]
-pub struct Read {
-    /// How much must be applied before it is answered; none is whatever this node knows.
-    pub consistency: Option<Consistency>,
-    /// The first slot.
-    pub first: Slot,
-    /// One past the last.
-    pub end: Slot,
-    /// At most so many entries.
-    pub limit: usize,
-    /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<Page, Unreadable>>,
-}
-
-/// A page of the history.
-#[derive(Debug)]
-pub struct Page {
-    /// Entries in order.
-    pub entries: Vec<Entry>,
-    /// Where the next page starts.
-    pub next: Slot,
-    /// Whether the page ends because the range does, or because this node knows no more.
-    pub is_last: bool,
-    /// One past the last slot that was applied when the page was made.
-    pub applied: Slot,
-}
-
-/// Why there is no page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// It begins below what is still held here.
-    Gone {
-        /// The first slot that is.
-        first_held: Slot,
-    },
-    /// This node keeps no history.
-    NotLearning,
-    /// Too many reads wait here.
-    Busy,
-    /// What it must show could not be had within the node's patience.
-    TimedOut {
-        /// Who leads, if that is known.
-        leader: Option<NodeId>,
-    },
 }
 
 /// What a node sees of itself.
@@ -172,7 +127,7 @@ pub struct Storage {
     pub has_room: bool,
 }
 
-impl Job {
+impl<M: StateMachine> Job<M> {
     fn bytes(&self) -> usize {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
@@ -185,45 +140,51 @@ impl Job {
 }
 
 /// The sending end.
-#[derive(Clone, Debug)]
-pub struct Inbox {
-    jobs: Sender<Job>,
+#[derive(Debug)]
+pub struct Inbox<M: StateMachine = History> {
+    jobs: Sender<Job<M>>,
     bytes: Arc<AtomicUsize>,
 }
 
 /// The receiving end.
 #[derive(Debug)]
-pub struct Jobs {
-    jobs: Receiver<Job>,
+pub struct Jobs<M: StateMachine = History> {
+    jobs: Receiver<Job<M>>,
     bytes: Arc<AtomicUsize>,
 }
 
-impl Jobs {
+impl<M: StateMachine> Clone for Inbox<M> {
+    fn clone(&self) -> Inbox<M> {
+        Inbox { jobs: self.jobs.clone(), bytes: self.bytes.clone() }
+    }
+}
+
+impl<M: StateMachine> Jobs<M> {
     /// The next job, as soon as there is one.
-    pub fn next(&self, patience: Duration) -> Result<Job, RecvTimeoutError> {
+    pub fn next(&self, patience: Duration) -> Result<Job<M>, RecvTimeoutError> {
         self.jobs.recv_timeout(patience).inspect(|job| self.taken(job))
     }
 
     /// The next job, if there is one.
-    pub fn ready(&self) -> Option<Job> {
+    pub fn ready(&self) -> Option<Job<M>> {
         self.jobs.try_recv().ok().inspect(|job| self.taken(job))
     }
 
-    fn taken(&self, job: &Job) {
+    fn taken(&self, job: &Job<M>) {
         self.bytes.fetch_sub(job.bytes(), Ordering::Relaxed);
     }
 }
 
-impl Inbox {
+impl<M: StateMachine> Inbox<M> {
     /// Both ends.
-    pub fn new() -> (Inbox, Jobs) {
+    pub fn new() -> (Inbox<M>, Jobs<M>) {
         let (sender, receiver) = bounded(INBOX_MAX);
         let bytes = Arc::new(AtomicUsize::new(0));
         (Inbox { jobs: sender, bytes: bytes.clone() }, Jobs { jobs: receiver, bytes })
     }
 
     /// Gives the job back if there is no room or nobody to do it.
-    pub fn offer(&self, job: Job) -> Result<(), Job> {
+    pub fn offer(&self, job: Job<M>) -> Result<(), Job<M>> {
         let bytes = job.bytes();
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) > INBOX_BYTES_MAX {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -239,7 +200,7 @@ impl Inbox {
 
     /// Tells of something small that must not be lost; waits for room. Nothing happens if the
     /// thread has stopped.
-    pub fn tell(&self, job: Job) {
+    pub fn tell(&self, job: Job<M>) {
         self.bytes.fetch_add(job.bytes(), Ordering::Relaxed);
         let gone = self.jobs.send(job);
         drop(gone);
@@ -256,7 +217,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_and_come_back() {
-        let (inbox, jobs) = Inbox::new();
+        let (inbox, jobs) = Inbox::<History>::new();
         let large = INBOX_BYTES_MAX / 4;
         for _ in 0..5 {
             inbox.offer(message(large)).expect("room");
@@ -271,7 +232,7 @@ mod tests {
 
     #[test]
     fn jobs_are_bounded() {
-        let (inbox, _jobs) = Inbox::new();
+        let (inbox, _jobs) = Inbox::<History>::new();
         for _ in 0..INBOX_MAX {
             inbox.offer(message(0)).expect("room");
         }

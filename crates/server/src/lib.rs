@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod server;
+pub mod runtime;
 mod recovery;
 pub mod local;
 mod membership;
 pub mod config;
 mod api;
 mod switches;
+mod hosted;
+mod page;
 mod inbox;
 mod driver;
 mod post;
@@ -20,7 +23,10 @@ mod snapshotter;
 mod shelf;
 pub mod data_dir;
 pub mod replacement;
+pub mod restore;
+pub mod snapshot_file;
 pub mod file_disk;
+pub mod tls;
 pub mod transport;
 mod counters;
 

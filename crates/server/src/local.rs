@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use paxos::{ClusterId, DiskId, NodeId, Rng};
 
-use crate::config::{Config, Node, Quorums, Role, Storage, Timing};
+use crate::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
 use crate::data_dir;
 use crate::server::{End, Options, Server, Sockets, StartError};
 
@@ -61,9 +61,12 @@ impl Local {
                 epoch: 0,
                 id: node.id,
                 data_dir,
+                listen: None,
+                log: Log::default(),
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
                 timing,
                 storage,
+                clients: Vec::new(),
                 nodes: nodes.clone(),
             };
             local.configs.insert(node.id, config.clone());

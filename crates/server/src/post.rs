@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use node::{History, StateMachine};
 use paxos::wire::encode_message;
 use paxos::{Configuration, Envelope, NodeId};
 
@@ -13,11 +14,11 @@ use crate::inbox::{Inbox, Job};
 use crate::transport::Outbound;
 
 /// What the protocol thread and the journal thread send with. Each has its own, for its buffers.
-pub struct Post {
+pub struct Post<M: StateMachine = History> {
     me: NodeId,
     configuration: Arc<Configuration>,
     outbound: Arc<dyn Outbound>,
-    inbox: Inbox,
+    inbox: Inbox<M>,
     counters: Arc<Counters>,
     /// While it is set, nothing leaves: the node has failed on purpose, or was killed.
     silenced: Arc<AtomicBool>,
@@ -31,16 +32,16 @@ struct Parcel {
     messages: Vec<Range<usize>>,
 }
 
-impl Post {
+impl<M: StateMachine> Post<M> {
     /// Posts for node `me`.
     pub fn new(
         me: NodeId,
         configuration: Arc<Configuration>,
         outbound: Arc<dyn Outbound>,
-        inbox: Inbox,
+        inbox: Inbox<M>,
         counters: Arc<Counters>,
         silenced: Arc<AtomicBool>,
-    ) -> Post {
+    ) -> Post<M> {
         let parcels = BTreeMap::new();
         Post { me, configuration, outbound, inbox, counters, silenced, parcels }
     }

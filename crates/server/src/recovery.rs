@@ -1,27 +1,27 @@
 //! From a node's directory to the node: everything that is read before anything is heard or sent.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use journal::Journal;
-use node::{Effects, History, Input, Ledger, Node};
+use node::{Effects, History, Input, Ledger, Node, StateMachine};
 use paxos::{Configuration, DiskId, Incarnation, Limits, Slot, Timing};
 
 use crate::config::Config;
-use crate::data_dir;
-use crate::file_disk::FileDisk;
+use crate::data_dir::{self, AnyDisk, Opened};
 use crate::membership::configuration;
 use crate::server::{Options, StartError, random};
 use crate::shelf::Shelf;
 
 /// A node as its directory left it, and the directory.
-pub(crate) struct Recovered {
-    pub(crate) node: Node<History>,
+pub struct Recovered<M: StateMachine = History> {
+    pub(crate) node: Node<M>,
     /// What it wants done first.
-    pub(crate) effects: Effects<History>,
+    pub(crate) effects: Effects<M>,
     /// Of an acceptor.
-    pub(crate) journal: Option<(Journal<FileDisk>, Ledger)>,
+    pub(crate) journal: Option<(Journal<AnyDisk>, Ledger)>,
     /// The size of the journal's files.
     pub(crate) journal_bytes: Arc<AtomicU64>,
     pub(crate) shelf: Shelf,
@@ -69,11 +69,7 @@ pub(crate) fn recover(
         Some((path, disk)) => data_dir::open_shelf(path, configuration.cluster(), me, disk)?,
         None => Shelf::in_memory(),
     };
-    let (journal, known, journal_bytes) = match opened {
-        Some(opened) => (Some((opened.journal, opened.ledger)), opened.records, opened.used),
-        None => (None, Vec::new(), Arc::default()),
-    };
-    *records = known.len();
+    *records = opened.as_ref().map_or(0, |opened| opened.records.len());
     let replica = paxos::Config {
         node: me,
         incarnation: Incarnation(random()?),
@@ -89,17 +85,34 @@ pub(crate) fn recover(
         },
         announce: options.announce,
     };
-    let now = paxos::Instant(0).plus(origin.elapsed());
     let history = History::within(config.storage.history_bytes);
-    let node = Node::recover(replica, known, history, now, random()?)
-        .snapshot_every(config.storage.snapshot_bytes);
-    let (effects, snapshot) = (Effects::default(), Slot::FIRST);
-    let mut recovered = Recovered { node, effects, journal, journal_bytes, shelf, snapshot };
-    recovered.restore(now);
-    Ok(recovered)
+    let every = config.storage.snapshot_bytes;
+    Ok(Recovered::from_disk(replica, history, every, (opened, shelf), origin)?)
 }
 
-impl Recovered {
+impl<M: StateMachine> Recovered<M> {
+    /// A node as its journal and its shelf left it, with a machine that is empty. A snapshot is
+    /// taken each time that so many bytes were applied.
+    pub fn from_disk(
+        replica: paxos::Config,
+        machine: M,
+        snapshot_every: u64,
+        (opened, shelf): (Option<Opened>, Shelf),
+        origin: Instant,
+    ) -> io::Result<Recovered<M>> {
+        let (journal, known, journal_bytes) = match opened {
+            Some(opened) => (Some((opened.journal, opened.ledger)), opened.records, opened.used),
+            None => (None, Vec::new(), Arc::default()),
+        };
+        let now = paxos::Instant(0).plus(origin.elapsed());
+        let node =
+            Node::recover(replica, known, machine, now, random()?).snapshot_every(snapshot_every);
+        let (effects, snapshot) = (Effects::default(), Slot::FIRST);
+        let mut recovered = Recovered { node, effects, journal, journal_bytes, shelf, snapshot };
+        recovered.restore(now);
+        Ok(recovered)
+    }
+
     /// Goes on from the newest snapshot that is good, if there is one.
     fn restore(&mut self, now: paxos::Instant) {
         let Recovered { node, effects, shelf, .. } = self;

@@ -13,37 +13,42 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
-use crossbeam_channel::bounded;
 use node::History;
 use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
 use thiserror::Error;
-use tokio::sync::{oneshot, watch};
-use tonic::transport::server::TcpIncoming;
+use tokio::sync::watch;
 
 use crate::api::Api;
+use crate::api::access::{Access, Guard};
+use crate::api::listener::listen;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
-use crate::driver::{Driver, Ended};
 use crate::inbox::{Inbox, Job, Status};
 use crate::membership::{cluster_id, configuration};
-use crate::post::Post;
-use crate::recovery::{self, Recovered};
-use crate::snapshotter::{Orders, Snapshotter};
+use crate::recovery;
+use crate::runtime::{Parts, Runtime};
 use crate::switches::Switches;
 use crate::transport::adversary::{Adversary, Faults};
 use crate::transport::udp::{self, Udp};
-use crate::writer::{WRITES_MAX, Writer};
 
 /// How long streams and calls of clients may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Calls of one client's connection at once, at most.
+const STREAMS_MAX: u32 = 256;
+
+/// What a request may say before it begins.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// How often a client must prove that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// What is decided when a node starts, beside its configuration.
 #[derive(Clone, Debug, Default)]
@@ -95,13 +100,8 @@ pub enum StartError {
 pub struct Server {
     config: Arc<Config>,
     switches: Arc<Switches>,
-    inbox: Inbox,
-    killed: Arc<AtomicBool>,
-    leaving: Arc<AtomicBool>,
+    runtime: Runtime,
     stopping: watch::Sender<bool>,
-    protocol: JoinHandle<Ended>,
-    journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
-    snapshotter: JoinHandle<()>,
     api: tokio::task::JoinHandle<()>,
 }
 
@@ -133,10 +133,11 @@ impl Sockets {
     /// Binds the addresses of a configuration's own node.
     pub fn bind(config: &Config) -> Result<Sockets, StartError> {
         let own = config.own();
+        let (peers, clients) = (config.listens_at(own.peers), config.listens_at(own.clients));
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(own.peers).map_err(failed(own.peers))?,
-            clients: TcpListener::bind(own.clients).map_err(failed(own.clients))?,
+            peers: UdpSocket::bind(peers).map_err(failed(peers))?,
+            clients: TcpListener::bind(clients).map_err(failed(clients))?,
         })
     }
 }
@@ -150,9 +151,8 @@ impl Server {
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
-        let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } =
-            recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
-        let snapshot_bytes = shelf.used();
+        let recovered = recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
+        let snapshot = recovered.snapshot;
         let ready = origin.elapsed();
 
         let counters = Arc::new(Counters::default());
@@ -164,68 +164,23 @@ impl Server {
         let udp = Arc::new(udp);
         let adversary = Arc::new(Adversary::new(udp.clone(), options.faults)?);
         let failed = Arc::new(AtomicBool::new(false));
-        let post = || {
-            let (outbound, inbox, counters) = (adversary.clone(), inbox.clone(), counters.clone());
-            Post::new(me, configuration.clone(), outbound, inbox, counters, failed.clone())
-        };
-        let killed = Arc::new(AtomicBool::new(false));
-        let leaving = Arc::new(AtomicBool::new(false));
-
-        let (writes, journal) = match journal {
-            None => (None, None),
-            Some((journal, ledger)) => {
-                let (writes, waiting) = bounded(WRITES_MAX);
-                let (configuration, counters) = (configuration.clone(), counters.clone());
-                let flags = (killed.clone(), leaving.clone());
-                let ends = (post(), inbox.clone());
-                let writer = Writer::new(journal, ledger, configuration, ends, counters, flags);
-                let name = format!("journal-{me}");
-                let thread =
-                    thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
-                (Some(writes), Some(thread))
-            }
-        };
-
-        let (orders, ordered) = Orders::new();
-        let snapshotter = Snapshotter::new(
-            (me, configuration.clone()),
-            History::within(config.storage.history_bytes),
-            shelf,
-            (post(), inbox.clone()),
-            counters.clone(),
-            killed.clone(),
-        );
-        let snapshots = thread::Builder::new().name(format!("snapshots-{me}"));
-        let snapshotter = snapshots.spawn(move || snapshotter.run(&ordered))?;
-        let (applied, applied_seen) = watch::channel(0);
-        let driver = Driver {
-            node,
-            configuration: configuration.clone(),
-            me,
-            jobs,
-            writes,
-            orders,
-            snapshot,
-            journal_bytes,
-            snapshot_bytes,
-            has_room: true,
-            other_epoch: None,
-            post: post(),
+        let runtime = Runtime::start(Parts {
+            member: (me, configuration),
+            recovered,
+            like: History::within(config.storage.history_bytes),
+            inbox: (inbox.clone(), jobs),
+            outbound: adversary.clone(),
             counters: counters.clone(),
+            failed: failed.clone(),
             origin,
-            applied,
-            killed: killed.clone(),
-            deaf: failed.clone(),
-        };
-        let name = format!("protocol-{me}");
-        let protocol = thread::Builder::new().name(name).spawn(move || driver.run(effects))?;
+        })?;
 
         let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
         let (stopping, stopping_seen) = watch::channel(false);
         let api = Api {
             inbox: inbox.clone(),
             config: config.clone(),
-            applied: applied_seen,
+            applied: runtime.applied(),
             switches: switches.clone(),
             origin,
             stopping: stopping_seen.clone(),
@@ -233,7 +188,7 @@ impl Server {
         let api = serve(api, sockets.clients, stopping_seen)?;
 
         let heard = switches.adversary.clone();
-        let into = inbox.clone();
+        let into = inbox;
         // Last: from here on the listener's thread holds on to everything, until it is stopped.
         switches.udp.listen(move |from, bytes| {
             // A cut link is silent; that is no reason to count a full inbox.
@@ -241,18 +196,7 @@ impl Server {
         })?;
         let (peers, clients) = (own.peers, own.clients);
         tracing::info!(node = me.0, %peers, %clients, %snapshot, ?ready, "started");
-        Ok(Server {
-            config,
-            switches,
-            inbox,
-            killed,
-            leaving,
-            stopping,
-            protocol,
-            journal,
-            snapshotter,
-            api,
-        })
+        Ok(Server { config, switches, runtime, stopping, api })
     }
 
     /// The node's configuration.
@@ -267,58 +211,42 @@ impl Server {
 
     /// What it sees of itself; none once it has ended.
     pub async fn status(&self) -> Option<Status> {
-        let (answer, status) = oneshot::channel();
-        self.inbox.offer(Job::Status(answer)).ok()?;
-        status.await.ok()
+        self.runtime.status().await
     }
 
     /// Whether it has ended by itself: its disk failed, or agreement is broken.
     pub fn has_ended(&self) -> bool {
-        let is_journal_gone = self.journal.as_ref().is_some_and(JoinHandle::is_finished);
-        self.protocol.is_finished() || is_journal_gone || self.snapshotter.is_finished()
+        self.runtime.has_ended()
     }
 
     /// Stops in order: what was asked before is done, and what was written is synced, unless the
     /// disk is full.
     pub async fn stop(self) -> End {
-        self.leaving.store(true, Ordering::Relaxed);
-        let inbox = self.inbox.clone();
-        let asked = tokio::task::spawn_blocking(move || inbox.tell(Job::Stop)).await;
-        drop(asked);
+        self.runtime.ask_to_stop().await;
         self.end().await
     }
 
     /// Ends at once, as a crash would: nothing more is written, synced or sent.
     pub async fn kill(self) -> End {
-        self.killed.store(true, Ordering::Relaxed);
+        self.runtime.kill();
         self.switches.set_failed(true);
         self.end().await
     }
 
     async fn end(self) -> End {
         self.stopping.send_replace(true);
-        let Server { protocol, journal, snapshotter, switches, api, .. } = self;
+        let Server { runtime, switches, api, .. } = self;
         let joined = tokio::task::spawn_blocking(move || {
-            let protocol = protocol.join();
-            let journal = journal.map(JoinHandle::join);
-            let snapshotter = snapshotter.join();
+            let end = runtime.join();
             switches.udp.stop();
             switches.adversary.stop();
-            (protocol, journal, snapshotter)
+            end
         });
         let abort = api.abort_handle();
         if tokio::time::timeout(DRAIN_MAX, api).await.is_err() {
             abort.abort();
         }
-        match joined.await {
-            Ok((Ok(Ended::Conflict(slot)), _, _)) => End::Conflict(slot.0),
-            Ok((Ok(Ended::Diverged { from, below, ours, theirs }), _, _)) => {
-                End::Diverged { from, below, ours, theirs }
-            }
-            Ok((Ok(_), Some(Ok(Err(error))), _)) => End::Disk(error.to_string()),
-            Ok((Ok(_), None | Some(Ok(Ok(()))), Ok(()))) => End::Stopped,
-            _ => End::Panicked,
-        }
+        joined.await.unwrap_or(End::Panicked)
     }
 }
 
@@ -328,12 +256,20 @@ fn serve(
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
-    // Answers are small and many: none of them may wait for a larger packet to fill.
-    let incoming =
-        TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?).with_nodelay(Some(true));
+    let counters = api.switches.counters.clone();
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, counters.clone());
+    let access = match &api.config.clients[..] {
+        [] => Access::Open,
+        grants => Access::Granted(grants.into()),
+    };
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .layer(Guard { access, counters })
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(ChaosServer::new(api))

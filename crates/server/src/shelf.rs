@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use journal::{Generation, Identity, OpenError, SnapshotError, Snapshots};
 use paxos::{PartWanted, SnapshotId};
 
-use crate::file_disk::FileDisk;
+use crate::data_dir::AnyDisk;
 
 /// Snapshots that are kept in memory. Somebody may be in the middle of fetching the older one.
 const GENERATIONS: usize = 2;
@@ -24,7 +24,7 @@ pub struct Shelf {
 
 enum Place {
     Disk {
-        files: Box<Snapshots<FileDisk>>,
+        files: Box<Snapshots<AnyDisk>>,
         /// What the generations are called. Those of an earlier life have no name yet.
         names: VecDeque<(SnapshotId, Generation)>,
     },
@@ -37,9 +37,12 @@ impl Shelf {
         Shelf { place: Place::Memory(VecDeque::new()), used: Arc::default() }
     }
 
-    /// The snapshots of a disk.
-    pub fn on_disk(disk: FileDisk, identity: Identity) -> Result<Shelf, OpenError> {
-        let used = disk.used();
+    /// The snapshots of a disk, which keeps count of its size in `used`.
+    pub fn on_disk(
+        disk: AnyDisk,
+        used: Arc<AtomicU64>,
+        identity: Identity,
+    ) -> Result<Shelf, OpenError> {
         let (files, bad) = Snapshots::open(disk, identity)?;
         for file in bad {
             tracing::warn!(?file, "a file that should be a snapshot is none");

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select_biased};
 use journal::SnapshotError;
-use node::{Frozen, History};
+use node::{Frozen, StateMachine};
 use paxos::{Configuration, Envelope, Message, NodeId, PartWanted, Restored, SnapshotId};
 
 use crate::counters::Counters;
@@ -27,8 +27,8 @@ const CHUNK: usize = 128 << 10;
 
 /// What the protocol thread asks for.
 #[derive(Debug)]
-pub struct Orders {
-    captures: Sender<Frozen<History>>,
+pub struct Orders<M: StateMachine> {
+    captures: Sender<Frozen<M>>,
     fetched: Sender<Restored>,
     installs: Sender<Restored>,
     parts: Sender<PartWanted>,
@@ -36,29 +36,29 @@ pub struct Orders {
 
 /// What the snapshot thread is asked for.
 #[derive(Debug)]
-pub struct Ordered {
-    captures: Receiver<Frozen<History>>,
+pub struct Ordered<M: StateMachine> {
+    captures: Receiver<Frozen<M>>,
     fetched: Receiver<Restored>,
     installs: Receiver<Restored>,
     parts: Receiver<PartWanted>,
 }
 
 /// One node's way to its snapshots.
-pub struct Snapshotter {
+pub struct Snapshotter<M: StateMachine> {
     me: NodeId,
     configuration: Arc<Configuration>,
     /// Made as the node's own is, and empty.
-    like: History,
+    like: M,
     shelf: Shelf,
-    post: Post,
-    inbox: Inbox,
+    post: Post<M>,
+    inbox: Inbox<M>,
     counters: Arc<Counters>,
     killed: Arc<AtomicBool>,
 }
 
-impl Orders {
+impl<M: StateMachine> Orders<M> {
     /// Both ends.
-    pub fn new() -> (Orders, Ordered) {
+    pub fn new() -> (Orders<M>, Ordered<M>) {
         // A node asks for no second capture before it has heard of the first.
         let (captures, captures_asked) = bounded(1);
         let (fetched, fetched_asked) = bounded(1);
@@ -74,7 +74,7 @@ impl Orders {
     }
 
     /// Makes and keeps this. False if the thread is gone.
-    pub fn capture(&self, frozen: Frozen<History>) -> bool {
+    pub fn capture(&self, frozen: Frozen<M>) -> bool {
         self.captures.try_send(frozen).is_ok()
     }
 
@@ -94,22 +94,22 @@ impl Orders {
     }
 }
 
-impl Snapshotter {
+impl<M: StateMachine> Snapshotter<M> {
     /// Keeps snapshots on `shelf`, makes states `like` the node's own, sends with `post`, tells
     /// `inbox`.
     pub fn new(
         (me, configuration): (NodeId, Arc<Configuration>),
-        like: History,
+        like: M,
         shelf: Shelf,
-        (post, inbox): (Post, Inbox),
+        (post, inbox): (Post<M>, Inbox<M>),
         counters: Arc<Counters>,
         killed: Arc<AtomicBool>,
-    ) -> Snapshotter {
+    ) -> Snapshotter<M> {
         Snapshotter { me, configuration, like, shelf, post, inbox, counters, killed }
     }
 
     /// Runs until the protocol thread is gone.
-    pub fn run(mut self, ordered: &Ordered) {
+    pub fn run(mut self, ordered: &Ordered<M>) {
         loop {
             // Somebody waits for a part; nobody waits for a snapshot.
             select_biased! {
@@ -143,7 +143,7 @@ impl Snapshotter {
         }
     }
 
-    fn keep(&mut self, snapshot: SnapshotId, bytes: Vec<u8>, ordered: &Ordered) -> bool {
+    fn keep(&mut self, snapshot: SnapshotId, bytes: Vec<u8>, ordered: &Ordered<M>) -> bool {
         let start = Instant::now();
         match self.write(snapshot, bytes, ordered) {
             Ok(true) => {
@@ -169,7 +169,7 @@ impl Snapshotter {
         &mut self,
         snapshot: SnapshotId,
         bytes: Vec<u8>,
-        ordered: &Ordered,
+        ordered: &Ordered<M>,
     ) -> Result<bool, SnapshotError> {
         self.shelf.begin(snapshot)?;
         for chunk in bytes.chunks(CHUNK) {

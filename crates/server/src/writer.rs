@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use journal::{AppendError, Disk, DiskErrorKind, Journal, Sequence};
-use node::Ledger;
+use node::{History, Ledger, StateMachine};
 use paxos::wire::encode_record;
 use paxos::{Configuration, Record, Write};
 
@@ -39,12 +39,12 @@ const ROOM_MIN: usize = 1 << 20;
 const FULL: Duration = Duration::from_millis(200);
 
 /// One acceptor's way to its disk.
-pub struct Writer<D> {
+pub struct Writer<D, M: StateMachine = History> {
     journal: Journal<D>,
     ledger: Ledger,
     configuration: Arc<Configuration>,
-    post: Post,
-    inbox: Inbox,
+    post: Post<M>,
+    inbox: Inbox<M>,
     counters: Arc<Counters>,
     killed: Arc<AtomicBool>,
     /// Somebody waits for the end: longer than this, no full disk is waited for.
@@ -57,17 +57,17 @@ pub struct Writer<D> {
     prepared: Instant,
 }
 
-impl<D: Disk> Writer<D> {
+impl<D: Disk, M: StateMachine> Writer<D, M> {
     /// Writes into `journal`, whose frames `ledger` knows; sends with `post`, tells `inbox`. Ends
     /// when it is `killed`, and no longer waits for a full disk when the node is `leaving`.
     pub fn new(
         journal: Journal<D>,
         ledger: Ledger,
         configuration: Arc<Configuration>,
-        (post, inbox): (Post, Inbox),
+        (post, inbox): (Post<M>, Inbox<M>),
         counters: Arc<Counters>,
         (killed, leaving): (Arc<AtomicBool>, Arc<AtomicBool>),
-    ) -> Writer<D> {
+    ) -> Writer<D, M> {
         Writer {
             journal,
             ledger,

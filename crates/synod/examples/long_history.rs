@@ -21,7 +21,7 @@ use client::proto::StatusResponse;
 use client::{Client, Options as ClientOptions};
 use paxos::{ClusterId, DiskId, NodeId};
 use serde_json::json;
-use server::config::{Config, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
 use server::file_disk::FileDisk;
 use server::{Options, Server, Sockets, data_dir};
 
@@ -140,12 +140,15 @@ impl Cluster {
                 epoch: 0,
                 id: node.id,
                 data_dir: Some("data".into()),
+                listen: None,
+                log: Log::default(),
                 quorums: Quorums::majorities(VOTERS),
                 timing: Timing {
                     heartbeat: Duration::from_millis(100),
                     election_timeout: Duration::from_secs(1),
                 },
                 storage: Storage::default(),
+                clients: Vec::new(),
                 nodes: nodes.clone(),
             };
             std::fs::write(home.join("synod.toml"), config.to_toml())?;

@@ -38,7 +38,8 @@ fn connect(
     let defaults = Options::new(endpoints.clone());
     let timeout = args.timeout.unwrap_or(timeout);
     let window = window.unwrap_or(defaults.window);
-    let client = Client::new(Options { timeout, window, ..defaults })?;
+    let credentials = args.credentials()?;
+    let client = Client::new(Options { timeout, window, credentials, ..defaults })?;
     Ok(Connection { client, endpoints })
 }
 
@@ -65,6 +66,13 @@ impl From<AppendError> for CliError {
                     .hint("`synod cluster health` says what is missing")
             }
             AppendError::Unreachable { .. } => unreachable(message),
+            AppendError::Denied { outcome, .. } => {
+                let error = CliError::new("denied", Exit::Denied, message).hint(DENIED);
+                match outcome {
+                    client::Outcome::NotApplied => error,
+                    client::Outcome::Unknown => error.outcome_unknown(),
+                }
+            }
             AppendError::TooLarge { .. } => CliError::new("too_large", Exit::Usage, message),
             AppendError::Refused { .. } => CliError::new("refused", Exit::Failed, message),
             AppendError::SessionExpired { outcome: client::Outcome::NotApplied, .. } => {
@@ -100,7 +108,7 @@ impl From<CallError> for CliError {
             }
             CallError::Failed { code, .. } => match code {
                 Code::PermissionDenied | Code::Unauthenticated => {
-                    CliError::new("denied", Exit::Denied, message)
+                    CliError::new("denied", Exit::Denied, message).hint(DENIED)
                 }
                 Code::DataLoss => CliError::new("damaged", Exit::Damaged, message),
                 Code::DeadlineExceeded => {
@@ -112,6 +120,9 @@ impl From<CallError> for CliError {
         }
     }
 }
+
+const DENIED: &str = "show who you are with --credentials DIR; [[client]] in the nodes' files says \
+                      who may do what";
 
 fn unreachable(message: String) -> CliError {
     CliError::new("unreachable", Exit::Unreachable, message)

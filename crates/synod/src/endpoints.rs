@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use client::Credentials;
 use server::config::{Config, parse_duration};
 
 use crate::error::CliError;
@@ -20,6 +21,11 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "endpoints")]
     config: Option<PathBuf>,
 
+    /// Who asks: a directory with ca.pem, and certificate.pem and key.pem or a token [env:
+    /// SYNOD_CREDENTIALS]
+    #[arg(long, value_name = "DIR")]
+    credentials: Option<PathBuf>,
+
     /// How long to wait for an answer [default: 5s; 1s to ask for a node's state]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub(crate) timeout: Option<Duration>,
@@ -34,6 +40,19 @@ impl EndpointArgs {
     /// At least one address, as given or as configured. Options win over the environment.
     pub(crate) fn resolve(&self) -> Result<Vec<String>, CliError> {
         self.resolve_with(std::env::var("SYNOD_ENDPOINTS").ok())
+    }
+
+    /// Who asks; none where nobody wants to know.
+    pub(crate) fn credentials(&self) -> Result<Option<Credentials>, CliError> {
+        let variable = std::env::var_os("SYNOD_CREDENTIALS").filter(|it| !it.is_empty());
+        let directory = self.credentials.clone().or(variable.map(PathBuf::from));
+        let load = |directory: PathBuf| {
+            Credentials::load(&directory).map_err(|error| {
+                CliError::usage(error.to_string())
+                    .hint("`synod init cluster` makes such a directory for its operator")
+            })
+        };
+        directory.map(load).transpose()
     }
 
     fn resolve_with(&self, variable: Option<String>) -> Result<Vec<String>, CliError> {
@@ -67,6 +86,7 @@ mod tests {
         let given = |endpoints: &[&str]| EndpointArgs {
             endpoints: endpoints.iter().map(|it| (*it).to_owned()).collect(),
             config: None,
+            credentials: None,
             timeout: None,
         };
         let variable = || Some("c:3, d:4".to_owned());

@@ -64,6 +64,8 @@ pub(crate) struct Fake {
     reads: Arc<Mutex<Vec<ReadRequest>>>,
     refusals: Arc<Mutex<VecDeque<Status>>>,
     tail_refusal: Arc<Mutex<Option<Status>>>,
+    /// Streams of appends that are let in yet.
+    allowed: Arc<Mutex<usize>>,
 }
 
 impl Fake {
@@ -79,11 +81,27 @@ impl Fake {
             reads: Arc::default(),
             refusals: Arc::default(),
             tail_refusal: Arc::default(),
+            allowed: Arc::new(Mutex::new(usize::MAX)),
         };
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let service = LogServer::new(fake.clone());
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(incoming));
+        fake
+    }
+
+    /// Lets nobody append.
+    pub(crate) async fn denying() -> Fake {
+        Fake::denying_after(0, |_| Act::Silence).await
+    }
+
+    /// Lets so many streams in, and nobody after them.
+    pub(crate) async fn denying_after(
+        streams: usize,
+        script: impl FnMut(&AppendRequest) -> Act + Send + 'static,
+    ) -> Fake {
+        let fake = Fake::start(script).await;
+        *fake.allowed.lock().unwrap() = streams;
         fake
     }
 
@@ -138,6 +156,11 @@ impl Log for Fake {
         &self,
         requests: Request<Streaming<AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
+        {
+            let mut allowed = self.allowed.lock().unwrap();
+            let left = allowed.checked_sub(1);
+            *allowed = left.ok_or_else(|| Status::unauthenticated("nobody of ours"))?;
+        }
         let mut requests = requests.into_inner();
         let (answers, stream) = mpsc::channel(64);
         let fake = self.clone();

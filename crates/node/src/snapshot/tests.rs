@@ -8,7 +8,7 @@ use super::*;
 use crate::history::History;
 use crate::request::{Nonce, Request};
 
-fn configuration(cluster: u8, second_leads: bool) -> Configuration {
+pub(super) fn configuration(cluster: u8, second_leads: bool) -> Configuration {
     let member = |id: u32| {
         let roles = Roles { leader: id == 1 || second_leads, acceptor: true, learner: false };
         (NodeId(id), Member { roles, disk: Some(DiskId([9; 16])) })
@@ -21,7 +21,7 @@ fn mark() -> Mark {
 }
 
 /// One session, one value.
-fn written() -> (SnapshotId, Vec<u8>) {
+pub(super) fn written() -> (SnapshotId, Vec<u8>) {
     let (mut sessions, mut history) = (Sessions::default(), History::default());
     sessions.apply(Slot(0), &Request::open(Nonce::default(), 2_000_000), || ());
     let request = Request::append(Slot(0), 1, 1, b"value").unwrap();

@@ -7,7 +7,8 @@ use paxos::{Ballot, NodeId, Part, Slot};
 
 use super::{Api, Role};
 use crate::config::Config;
-use crate::inbox::{Answer, Replied, Status, Unreadable};
+use crate::hosted::Unreadable;
+use crate::inbox::{Answer, Replied, Status};
 
 pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
     let refused = |reason: String| Outcome::Refused(proto::Refused { reason });

@@ -13,7 +13,9 @@ use tonic::Status;
 
 use super::asked::Range;
 use super::{ANSWERS_WAITING_MAX, Answers, Api, answers, overloaded, stopped};
-use crate::inbox::{Job, Page, Read};
+use crate::hosted::Read;
+use crate::inbox::Job;
+use crate::page::{Page, Wanted};
 
 /// Entries in one page.
 const PAGE_ENTRIES_MAX: usize = 4096;
@@ -103,7 +105,8 @@ impl Api {
         let Range { first, end, limit, .. } = range;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(PAGE_ENTRIES_MAX);
         let (answer, page) = oneshot::channel();
-        let read = Read { consistency, first, end, limit, answer };
+        let question = Box::new(Wanted { first, end, limit, answer });
+        let read = Read { consistency, question };
         self.inbox.offer(Job::Read(read)).map_err(|_| overloaded())?;
         let page = page.await.map_err(|_| stopped())?;
         page.map_err(|why| answers::unreadable(&self.config, first, why))

@@ -3,12 +3,11 @@
 //! Done by the places that the reader reports, not by an editor of TOML: two values are all that
 //! is ever changed, and what comes out is read again and compared.
 
-use std::path::Path;
-
 use paxos::NodeId;
 
-use super::file::places;
-use super::{Config, format_identity};
+use super::file::{self, places};
+use super::layers::Reading;
+use super::{Config, format_identity, names};
 
 /// The line that names an epoch.
 pub(super) fn epoch_line(epoch: u64) -> String {
@@ -19,8 +18,10 @@ impl Config {
     /// `text`, a file that was accepted, with another epoch and another disk for an acceptor. None
     /// if that cannot be done without touching anything else.
     pub fn edit(text: &str, epoch: u64, node: NodeId, disk: [u8; 16]) -> Option<String> {
-        let path = Path::new("");
-        let mut expected = Config::parse(text, path).ok()?;
+        // What names stand for does not matter here, and must not change meanwhile.
+        let parse =
+            |text: &str| file::parse(text, &Reading { over: &[], resolve: names::stand_in });
+        let mut expected = parse(text).ok()?;
         expected.epoch = epoch;
         expected.nodes.iter_mut().find(|it| it.id == node)?.disk = Some(disk);
         let places = places(text, node)?;
@@ -41,7 +42,7 @@ impl Config {
         for (place, new) in edits {
             edited.replace_range(place, &new);
         }
-        let is_as_meant = Config::parse(&edited, path).is_ok_and(|config| config == expected);
+        let is_as_meant = parse(&edited).is_ok_and(|config| config == expected);
         is_as_meant.then_some(edited)
     }
 }
@@ -78,6 +79,14 @@ mod tests {
             data_dir = 'd'\nid = 1\ncluster = \"\"\"\n000102030405060708090a0b0c0d0e0f\"\"\"";
         let edited = Config::edit(text, 3, NodeId(1), [1; 16]).unwrap();
         assert!(edited.ends_with("0f\"\"\"\nepoch = 3  # grows when a disk is replaced\n"));
+    }
+
+    #[test]
+    fn names_stay_names() {
+        let text = TEXT.replace("127.0.0.1:2", "n2.example:7102");
+        let text = text.replacen("'n2.example:7102'", "'n2.example:7202'", 1);
+        let edited = Config::edit(&text, 1, NodeId(2), [0xab; 16]).unwrap();
+        assert!(edited.contains("clients = 'n2.example:7102'"), "{edited}");
     }
 
     #[test]

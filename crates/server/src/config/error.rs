@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::NODES_MAX;
+use super::{CLIENTS_MAX, NODES_MAX};
 
 /// A configuration that was refused. Nothing has been opened or changed.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ pub enum Problem {
     /// Not TOML, a missing key, or a value of the wrong type.
     #[error("{0}")]
     Malformed(String),
-    /// A key or a role that does not exist.
+    /// A key, a role or a permission that does not exist.
     #[error("unknown {kind} `{word}`")]
     Unknown {
-        /// "key" or "role".
+        /// "key", "role", "permission" or "variable".
         kind: &'static str,
         /// As it is written.
         word: String,
@@ -50,11 +50,25 @@ pub enum Problem {
         key: &'static str,
     },
     /// An address is not `ip:port`.
-    #[error("`{text}` is not an address: write ip:port, such as 127.0.0.1:7101")]
+    #[error("`{text}` is not an address: write ip:port or name:port, such as 127.0.0.1:7101")]
     Address {
         /// As it is written.
         text: String,
     },
+    /// The system knows no address of that name, now.
+    #[error("`{text}` cannot be resolved: {why}")]
+    Unresolved {
+        /// As it is written.
+        text: String,
+        /// What the system says.
+        why: String,
+    },
+    /// An option or a variable speaks of a key that must stand in the file.
+    #[error("`{0}` must stand in the file: it is the same for all nodes")]
+    FileOnly(&'static str),
+    /// `--set` without `=`.
+    #[error("`{0}` is not KEY=VALUE")]
+    NoValue(String),
     /// Two nodes would listen at one address.
     #[error("node {id} has the same `{key}` address as node {other}")]
     AddressTwice {
@@ -65,6 +79,21 @@ pub enum Problem {
         /// The earlier node.
         other: u32,
     },
+    /// A client's name is no label of a name.
+    #[error("`{0}` names no client: 1 to 63 lower-case letters, digits and hyphens inside")]
+    ClientName(String),
+    /// Two clients have one name or one token.
+    #[error("client `{0}` has the name or the token of an earlier one")]
+    ClientTwice(String),
+    /// A client may do nothing.
+    #[error("client `{0}` has no permission: some of append, read, operate")]
+    NoPermission(String),
+    /// Not the hash of a token.
+    #[error("`token_sha256` must be 64 hexadecimal digits: the SHA-256 of a token")]
+    TokenHash,
+    /// The list is longer than it may be.
+    #[error("{0} clients are more than the {CLIENTS_MAX} that a file may name")]
+    TooManyClients(usize),
     /// Zero names nobody.
     #[error("a node's id must be 1 or more")]
     IdZero,
@@ -163,6 +192,9 @@ impl ConfigError {
             Problem::Unreadable(source) if source.kind() == io::ErrorKind::NotFound => {
                 Some("`synod init cluster --dir DIR` writes one for each node".to_owned())
             }
+            Problem::Unresolved { .. } => {
+                Some("write ip:port, or start again once the name has an address".to_owned())
+            }
             _ => None,
         }
     }
@@ -204,12 +236,14 @@ impl Located {
     }
 
     pub(super) fn in_file(self, path: &Path, text: &str) -> ConfigError {
-        let line = self.span.map(|span| {
-            let before = &text.as_bytes()[..span.start.min(text.len())];
-            before.split(|byte| *byte == b'\n').count()
-        });
+        let line = self.span.map(|span| line_of(text, span.start));
         ConfigError::new(path, line, self.problem)
     }
+}
+
+/// The line of a byte of `text`, counted from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].split(|byte| *byte == b'\n').count()
 }
 
 /// The one of `candidates` that `word` is most likely a misspelling of.
@@ -227,7 +261,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// How many letters must be added, removed or replaced to turn one word into the other.
-fn distance(from: &str, to: &str) -> usize {
+pub(super) fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (line, letter) in from.chars().enumerate() {

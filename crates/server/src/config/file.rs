@@ -4,7 +4,7 @@
 //! resolved or created: a configuration is right or wrong by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,9 +14,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Located, nearest};
+use super::grants::{GrantShape, grants};
+use super::layers::{Reading, laid_over};
+use super::names::Resolve;
 use super::{
-    Config, HEARTBEATS_PER_TIMEOUT_MIN, NODES_MAX, Node, Problem, Quorums, Role, Storage, Timing,
-    count_acceptors, format_size, parse_duration, parse_identity, parse_size,
+    Config, HEARTBEATS_PER_TIMEOUT_MIN, Log, NODES_MAX, Node, Problem, Quorums, Role, Storage,
+    Timing, count_acceptors, format_size, parse_duration, parse_identity, parse_size,
 };
 
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
@@ -36,9 +39,13 @@ struct FileShape {
     epoch: Option<Spanned<u64>>,
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
+    listen: Option<IpAddr>,
+    log: Option<LogShape>,
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
     storage: Option<StorageShape>,
+    #[serde(default)]
+    client: Vec<Spanned<GrantShape>>,
     #[serde(default)]
     node: Vec<Spanned<NodeShape>>,
 }
@@ -66,6 +73,13 @@ struct StorageShape {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct LogShape {
+    level: Option<String>,
+    format: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NodeShape {
     id: Spanned<u32>,
     roles: Vec<Role>,
@@ -74,11 +88,13 @@ struct NodeShape {
     clients: Spanned<String>,
 }
 
-/// Reads and checks a whole file.
-pub(super) fn parse(text: &str) -> Result<Config, Located> {
-    let shape: FileShape = toml::from_str(text).map_err(|error| syntax(&error))?;
+/// Reads and checks a whole file, and what is laid over it.
+pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
+    let table = laid_over(text, reading.over).map_err(|error| syntax(&error))?;
+    let shape = FileShape::deserialize(toml::Deserializer::from(table));
+    let shape = shape.map_err(|error| syntax(&error))?;
     let cluster = identity("cluster", &shape.cluster)?;
-    let nodes = nodes(&shape.node)?;
+    let nodes = nodes(&shape.node, reading.resolve)?;
     let own = nodes
         .iter()
         .find(|node| node.id.0 == *shape.id.get_ref())
@@ -87,8 +103,31 @@ pub(super) fn parse(text: &str) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
+    let clients = grants(&shape.client)?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
-    Ok(Config { cluster, epoch, id, data_dir, quorums, timing, storage, nodes })
+    let log =
+        shape.log.map_or_else(Log::default, |LogShape { level, format }| Log { level, format });
+    let listen = shape.listen;
+    Ok(Config {
+        cluster,
+        epoch,
+        id,
+        data_dir,
+        listen,
+        log,
+        quorums,
+        timing,
+        storage,
+        clients,
+        nodes,
+    })
+}
+
+/// What the reader says of a table that has no place in a file, in its own words.
+#[cfg(test)]
+pub(super) fn refusal(table: Spanned<toml::de::DeTable<'_>>) -> String {
+    let shape = FileShape::deserialize(toml::Deserializer::from(table));
+    shape.err().map_or_else(String::new, |error| error.message().to_owned())
 }
 
 /// Where in a text that is right the values stand that a replaced disk changes.
@@ -116,6 +155,9 @@ fn syntax(error: &toml::de::Error) -> Located {
     let mut words = error.message().split('`').skip(1).step_by(2);
     let kind = match error.message() {
         message if message.starts_with("unknown field") => Some("key"),
+        message if message.starts_with("unknown variant") && message.contains("`operate`") => {
+            Some("permission")
+        }
         message if message.starts_with("unknown variant") => Some("role"),
         _ => None,
     };
@@ -130,10 +172,11 @@ fn syntax(error: &toml::de::Error) -> Located {
     Located { span: error.span(), problem }
 }
 
-fn nodes(shapes: &[Spanned<NodeShape>]) -> Result<Vec<Node>, Located> {
+fn nodes(shapes: &[Spanned<NodeShape>], resolve: Resolve) -> Result<Vec<Node>, Located> {
     if shapes.len() > NODES_MAX {
         return Err(Located::whole_file(Problem::TooManyNodes(shapes.len())));
     }
+    let node = |shape| node(shape, resolve);
     let mut nodes = shapes.iter().map(node).collect::<Result<Vec<_>, _>>()?;
     let twice = |key| move |id, other| Problem::AddressTwice { key, id, other };
     unique(shapes, nodes.iter().map(|node| Some(node.id)), |id, _| Problem::IdTwice(id))?;
@@ -154,7 +197,7 @@ fn nodes(shapes: &[Spanned<NodeShape>]) -> Result<Vec<Node>, Located> {
     Ok(nodes)
 }
 
-fn node(spanned: &Spanned<NodeShape>) -> Result<Node, Located> {
+fn node(spanned: &Spanned<NodeShape>, resolve: Resolve) -> Result<Node, Located> {
     let shape = spanned.get_ref();
     let id = *shape.id.get_ref();
     let at = |problem| Located::at(spanned.span(), problem);
@@ -170,7 +213,7 @@ fn node(spanned: &Spanned<NodeShape>) -> Result<Node, Located> {
         (None, true) => return Err(at(Problem::DiskMissing(id))),
         (None, false) => None,
     };
-    let (peers, clients) = (address(&shape.peers)?, address(&shape.clients)?);
+    let (peers, clients) = (address(&shape.peers, resolve)?, address(&shape.clients, resolve)?);
     Ok(Node { id: NodeId(id), roles, disk, peers, clients })
 }
 
@@ -196,11 +239,18 @@ fn identity(key: &'static str, text: &Spanned<String>) -> Result<[u8; 16], Locat
         .ok_or_else(|| Located::at(text.span(), Problem::Identity { key }))
 }
 
-fn address(text: &Spanned<String>) -> Result<SocketAddr, Located> {
-    let address: Option<SocketAddr> = text.get_ref().parse().ok();
-    address
-        .filter(|address| address.port() != 0)
-        .ok_or_else(|| Located::at(text.span(), Problem::Address { text: text.get_ref().clone() }))
+fn address(text: &Spanned<String>, resolve: Resolve) -> Result<SocketAddr, Located> {
+    let address = match text.get_ref().parse::<SocketAddr>() {
+        Ok(address) => Ok(address),
+        Err(_) => resolve(text.get_ref()),
+    };
+    let wrong = |problem| Located::at(text.span(), problem);
+    match address.map_err(wrong)? {
+        address if address.port() == 0 => {
+            Err(wrong(Problem::Address { text: text.get_ref().clone() }))
+        }
+        address => Ok(address),
+    }
 }
 
 fn data_dir(shape: Option<Spanned<PathBuf>>, own: &Node) -> Result<Option<PathBuf>, Located> {
@@ -294,6 +344,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    fn parse(text: &str) -> Result<Config, Located> {
+        super::parse(text, &Reading::default())
+    }
 
     const GOOD: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
 id = 3

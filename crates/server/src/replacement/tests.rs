@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use paxos::{ClusterId, Slot};
 
 use super::*;
-use crate::config::{Node, Quorums, Storage, Timing, parse_identity};
+use crate::config::{Log, Node, Quorums, Storage, Timing, parse_identity};
 use crate::{Options, rehearse};
 
 const NODE: NodeId = NodeId(2);
@@ -38,9 +38,12 @@ impl Cluster {
                 epoch: 0,
                 id: node.id,
                 data_dir: node.disk.map(|_| "data".into()),
+                listen: None,
+                log: Log::default(),
                 quorums: Quorums::majorities(3),
                 timing: Timing::default(),
                 storage: Storage::default(),
+                clients: Vec::new(),
                 nodes: nodes.clone(),
             };
             fs::write(&file, config.to_toml()).unwrap();

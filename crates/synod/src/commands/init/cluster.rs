@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
 use paxos::NodeId;
-use server::config::{Config, NODES_MAX, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing};
 
 use super::format::format_journal;
 use crate::error::{CliError, Exit};
@@ -159,9 +159,12 @@ fn write(dir: &Path, cluster: [u8; 16], place: &Place, nodes: &[Node]) -> Result
         epoch: 0,
         id: place.node.id,
         data_dir: place.node.disk.map(|_| PathBuf::from("data")),
+        listen: None,
+        log: Log::default(),
         quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
         timing: Timing::default(),
         storage: Storage::default(),
+        clients: Vec::new(),
         nodes: nodes.to_vec(),
     };
     if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
