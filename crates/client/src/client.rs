@@ -1,8 +1,8 @@
 //! What a user calls: append, read, tail, status, and faults on purpose.
 //!
 //! A [`Client`] is a handle; clones share one window, one session and one stream. Reads
-//! and node calls open connections of their own, because they are addressed to other nodes and
-//! must not wait behind a burst of appends.
+//! share another connection and node calls open their own, because they are addressed to other nodes
+//! and must not wait behind a burst of appends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
     StatusRequest, StatusResponse,
 };
-use crate::read::{self, Consistency, Entries};
+use crate::read::{self, Consistency, Entries, Readable};
 use crate::session::Session;
 use crate::window::Call;
 
@@ -87,7 +87,7 @@ pub struct Client {
     window_max: usize,
     endpoints: Endpoints,
     /// The same, beginning with the one that has answered a read.
-    readable: Arc<Mutex<Endpoints>>,
+    readable: Arc<Mutex<Readable>>,
     timeout: Duration,
     position: Position,
     /// Counted by the task that appends.
@@ -137,7 +137,7 @@ impl Client {
         });
         let places = Arc::new(Semaphore::new(window));
         let position = Position::default();
-        let readable = Arc::new(Mutex::new(endpoints.clone()));
+        let readable = Arc::new(Mutex::new(Readable::new(endpoints.clone())));
         Ok(Client {
             calls,
             window: places,

@@ -4,6 +4,7 @@
 //! or cut off, until the client's patience ends. What a node has begun to answer it also ends.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -15,7 +16,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Streaming};
 
-use crate::connection::ANSWER_BYTES_MAX;
+use crate::connection::{ANSWER_BYTES_MAX, Connection};
 use crate::endpoints::Endpoints;
 use crate::error::CallError;
 use crate::follow::{ENTRIES_AHEAD_MAX, Item, pass_on};
@@ -95,14 +96,35 @@ impl From<Consistency> for read_request::Consistency {
     }
 }
 
+/// Who has answered a read lately, and the way there: a read costs no connection of its own.
+pub(crate) struct Readable {
+    endpoints: Endpoints,
+    connection: Option<(String, Connection)>,
+}
+
+impl Readable {
+    pub(crate) fn new(endpoints: Endpoints) -> Readable {
+        Readable { endpoints, connection: None }
+    }
+}
+
+impl fmt::Debug for Readable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readable").field("endpoints", &self.endpoints).finish_non_exhaustive()
+    }
+}
+
 pub(crate) async fn read(
-    kept: &Mutex<Endpoints>,
+    kept: &Mutex<Readable>,
     time: Duration,
     position: Position,
     request: ReadRequest,
 ) -> Result<Entries, CallError> {
     // Who has answered lately is asked first.
-    let mut endpoints = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (mut endpoints, mut known) = {
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.endpoints.clone(), kept.connection.clone())
+    };
     let deadline = Instant::now() + time;
     let mut keep_nothing = BTreeSet::new();
     let mut trouble: Option<CallError> = None;
@@ -110,11 +132,15 @@ pub(crate) async fn read(
         let address = endpoints.current().to_owned();
         // A half: a node that is cut off says so itself before that, and leaves time for others.
         let until = deadline.min(Instant::now() + time / 2);
-        let error = match open(&endpoints, &address, request, until).await {
-            Ok((first, answers)) => {
+        let connection = known.take().filter(|(to, _)| *to == address).map(|(_, it)| it);
+        let was_known = connection.is_some();
+        let error = match open(&endpoints, connection, &address, request, until).await {
+            Ok((first, answers, connection)) => {
                 position.saw_below(first.read_below);
                 endpoints.on_progress();
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = endpoints;
+                let connection = Some((address.clone(), connection));
+                *kept.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Readable { endpoints, connection };
                 let read_below = first.read_below;
                 let (entries, reader) = mpsc::channel(ENTRIES_AHEAD_MAX);
                 tokio::spawn(async move {
@@ -127,6 +153,8 @@ pub(crate) async fn read(
                 });
                 return Ok(Entries { read_below, entries: ReceiverStream::new(reader) });
             }
+            // It may have broken while nobody used it, which says nothing of the node now.
+            Err(CallError::Failed { .. }) if was_known => continue,
             Err(error) => error,
         };
         let pause = match &error {
@@ -150,21 +178,25 @@ pub(crate) async fn read(
 /// A node's first response, and what follows it.
 async fn open(
     endpoints: &Endpoints,
+    connection: Option<Connection>,
     address: &str,
     request: ReadRequest,
     until: Instant,
-) -> Result<(ReadResponse, Streaming<ReadResponse>), CallError> {
+) -> Result<(ReadResponse, Streaming<ReadResponse>, Connection), CallError> {
     let endpoint = || address.to_owned();
     let late = |_| CallError::Unreachable { endpoint: endpoint(), reason: "no answer".to_owned() };
-    let channel = timeout_at(until, endpoints.connect(address)).await.map_err(late)??;
-    let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+    let connection = match connection {
+        Some(connection) => connection,
+        None => timeout_at(until, endpoints.connect(address)).await.map_err(late)??,
+    };
+    let mut log = LogClient::new(connection.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
     let answer = async {
         let mut answers = log.read(request).await.map(Response::into_inner)?;
         Ok((answers.message().await?, answers))
     };
     let late = |_| CallError::TimedOut { endpoint: endpoint(), leader: None };
     match timeout_at(until, answer).await.map_err(late)? {
-        Ok((Some(first), answers)) => Ok((first, answers)),
+        Ok((Some(first), answers)) => Ok((first, answers, connection)),
         Ok((None, _)) => {
             let reason = "an answer that ends before it begins".to_owned();
             Err(CallError::Failed { endpoint: endpoint(), code: Code::Internal, reason })

@@ -1,6 +1,10 @@
 //! `synod bench` against a cluster in this process, and against one of its own: every format, and
 //! what it leaves behind.
 
+#[cfg(unix)]
+use std::io::{BufRead as _, BufReader};
+#[cfg(unix)]
+use std::process::Stdio;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -84,7 +88,8 @@ async fn every_format_says_the_same_of_appends_and_reads() {
         assert!(fields.contains(&"operations_per_second") && fields.contains(&"append_p99_us"));
 
         let table = bench(endpoints, &format!("{options} table"));
-        for word in ["3 clients, 2 under way each", "append  p50", "read  p50", "fdatasync", "█"] {
+        for word in ["3 clients, 2 under way each", "append  p50", "read  p50", "fdatasync", "█"]
+        {
             assert!(text(&table).contains(word), "{word}: {}", text(&table));
         }
     })
@@ -128,41 +133,29 @@ fn a_cluster_of_its_own_leaves_nothing_behind() {
 }
 
 #[cfg(unix)]
-#[test]
-fn an_interrupt_prints_what_was_measured_so_far() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let child = Command::new(env!("CARGO_BIN_EXE_synod"))
-        .args(["bench", "--local", "1", "--clients", "1", "--duration", "1h", "--warmup", "0s"])
-        .args(["--timeout", "20s", "-o", "json", "--data-dir"])
-        .arg(directory.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    // Under way once the history grows: the node's journal is beyond what starting it writes.
-    let journal = || -> u64 {
-        let walk = walk(directory.path());
-        walk.iter().filter(|path| path.to_string_lossy().contains("data")).count() as u64
-    };
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while journal() == 0 {
-        assert!(std::time::Instant::now() < deadline, "nothing is appended");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill runs").success());
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
-}
-
-#[cfg(unix)]
-fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    paths
-        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
-        .collect()
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_prints_what_was_measured_so_far() {
+    beside_a_cluster(|endpoints| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_synod"))
+            .args(["bench", "-e", endpoints, "--clients", "1", "--warmup", "0s", "--duration", "1h"])
+            .args(["--timeout", "20s", "-o", "plain"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut said = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        stderr.read_line(&mut said).expect("a line");
+        assert_eq!(said, "measures for 3600 s\n");
+        let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupted.expect("kill runs").success());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(130));
+        let text = std::str::from_utf8(&output.stdout).expect("text");
+        let took = text.lines().find_map(|line| line.strip_prefix("took_us\t"));
+        assert!(took.expect("a report").parse::<u64>().expect("a time") < 3_600_000_000);
+    })
+    .await;
 }
 
 #[test]

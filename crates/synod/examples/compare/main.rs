@@ -158,7 +158,14 @@ struct Place<'a> {
 impl Place<'_> {
     fn row(&self, load: String) -> Row {
         let Place { round, system, nodes, .. } = *self;
-        Row { round, system, nodes, load, load_average: processes::load_average(), ..Row::default() }
+        Row {
+            round,
+            system,
+            nodes,
+            load,
+            load_average: processes::load_average(),
+            ..Row::default()
+        }
     }
 }
 

@@ -57,10 +57,12 @@ pub fn load_average() -> f64 {
 /// So many ports that nobody listened to a moment ago, no two alike.
 pub fn free_ports(count: usize) -> Outcome<Vec<u16>> {
     // All are held until the last is drawn.
-    let held: Vec<_> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
-    Ok(held.iter().map(TcpListener::local_addr).map(|it| it.map(|it| it.port())).collect::<Result<
-        _,
-        _,
-    >>()?)
+    let held: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect::<Result<_, _>>()?;
+    Ok(held
+        .iter()
+        .map(TcpListener::local_addr)
+        .map(|it| it.map(|it| it.port()))
+        .collect::<Result<_, _>>()?)
 }

@@ -26,11 +26,7 @@ pub fn program() -> Outcome<PathBuf> {
 }
 
 /// So many nodes that lead and remember, and where they serve clients.
-pub fn start(
-    program: &Path,
-    nodes: usize,
-    directory: &Path,
-) -> Outcome<(Processes, Vec<String>)> {
+pub fn start(program: &Path, nodes: usize, directory: &Path) -> Outcome<(Processes, Vec<String>)> {
     let cluster = directory.join("cluster");
     // Away from the ports that the system draws; another process of this program draws others.
     let base = 11_000 + u16::try_from(std::process::id() % 80)? * 250;

@@ -63,10 +63,8 @@ pub fn tables(rows: &[Row]) -> String {
         text.push_str(&table(nodes, &rows));
     }
     let syncs: Vec<&Row> = rows.iter().filter(|row| row.sync_p50_us > 0).collect();
-    let (p50, p99) = (
-        spread(&syncs, |row| us(row.sync_p50_us)),
-        spread(&syncs, |row| us(row.sync_p99_us)),
-    );
+    let (p50, p99) =
+        (spread(&syncs, |row| us(row.sync_p50_us)), spread(&syncs, |row| us(row.sync_p99_us)));
     let load = spread(&rows.iter().collect::<Vec<_>>(), |row| row.load_average);
     text.push_str(&format!(
         "The disk, append and fdatasync, before each: p50 {} us, p99 {} us.\n\
@@ -122,8 +120,7 @@ fn table(nodes: usize, rows: &[&Row]) -> String {
 /// How many times as much Synod did a second as `system`, round by round.
 fn ratio(rows: &[&Row], load: &str, system: &str) -> Option<[f64; 3]> {
     let of = |system: &str, round: usize| {
-        let is_it =
-            |row: &&&Row| row.load == load && row.system == system && row.round == round;
+        let is_it = |row: &&&Row| row.load == load && row.system == system && row.round == round;
         rows.iter().find(is_it).map(|row| row.per_second)
     };
     let rounds: BTreeSet<usize> = rows.iter().map(|row| row.round).collect();

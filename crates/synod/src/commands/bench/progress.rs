@@ -29,6 +29,9 @@ pub(super) fn begin(run: &Run, plan: Plan, output: &Output) -> Progress {
     let (run, begin, is_live) = (run.clone(), Instant::now(), output.is_live());
     let bar = if is_live { bar(total, output) } else { ProgressBar::hidden() };
     let drawn = bar.clone();
+    if !is_live {
+        Output::note(&format!("measures for {} s", total.as_secs_f64()));
+    }
     let period = if is_live { Duration::from_secs(1) / u32::from(DRAWS_HZ) } else { MILESTONE };
     let task = tokio::spawn(async move {
         loop {
