@@ -137,7 +137,17 @@ fn a_cluster_of_its_own_leaves_nothing_behind() {
 async fn an_interrupt_prints_what_was_measured_so_far() {
     beside_a_cluster(|endpoints| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_synod"))
-            .args(["bench", "-e", endpoints, "--clients", "1", "--warmup", "0s", "--duration", "1h"])
+            .args([
+                "bench",
+                "-e",
+                endpoints,
+                "--clients",
+                "1",
+                "--warmup",
+                "0s",
+                "--duration",
+                "1h",
+            ])
             .args(["--timeout", "20s", "-o", "plain"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

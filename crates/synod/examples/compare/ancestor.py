@@ -7,6 +7,7 @@
 import json, os, pickle, socket, sys, time, types, warnings
 
 STALLED_S = 5
+LIMIT_S = 60
 
 path, acceptors, values = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 source = open(path).read()
@@ -49,11 +50,14 @@ for number in range(values):
 
 def decided():
     # Its own count: instances from 0 on that have a value.
-    known = list(leader.instances.values())
+    try:
+        known = list(leader.instances.values())
+    except RuntimeError:  # It grew meanwhile.
+        return seen
     return sum(1 for one in known if one.value is not None)
 
 seen = 0
-while seen < values and time.time() - last < STALLED_S:
+while seen < values and time.time() - last < STALLED_S and time.time() - start < LIMIT_S:
     time.sleep(0.002)
     now = decided()
     if now > seen:

@@ -12,7 +12,8 @@ use super::Outcome;
 const DRIVER: &str = include_str!("ancestor.py");
 
 /// How many of so many values were decided with so many acceptors, and after how long; all in
-/// memory. It has stopped for good when nothing was decided for a while.
+/// memory. It has stopped for good when nothing was decided for five seconds, and after a
+/// minute nobody waits for it any more.
 pub fn at_once(program: &Path, acceptors: usize, values: usize) -> Outcome<(usize, Duration)> {
     let output = Command::new("python3")
         .arg("-c")
