@@ -32,9 +32,9 @@ pub(crate) struct EndpointArgs {
 }
 
 impl EndpointArgs {
-    /// The same patience for the nodes of a configuration file.
+    /// The same for the nodes of a configuration file.
     pub(crate) fn with_file(&self, file: PathBuf) -> EndpointArgs {
-        EndpointArgs { endpoints: Vec::new(), config: Some(file), timeout: self.timeout }
+        EndpointArgs { endpoints: Vec::new(), config: Some(file), ..self.clone() }
     }
 
     /// At least one address, as given or as configured. Options win over the environment.
