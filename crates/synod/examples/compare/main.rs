@@ -17,7 +17,6 @@ mod etcd;
 #[expect(dead_code, reason = "`synod bench` uses the rest")]
 mod load;
 #[path = "../../src/commands/bench/probe.rs"]
-#[expect(dead_code, reason = "`synod bench` uses the rest")]
 mod probe;
 mod processes;
 mod synod;
