@@ -5,7 +5,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    chaos, cluster, completions, config, demo, init, inspect, log, man, serve, sim, snapshot, trace,
+    bench, chaos, cluster, completions, config, demo, init, inspect, log, man, serve, sim,
+    snapshot, trace,
 };
 use crate::output::OutputArgs;
 
@@ -32,6 +33,7 @@ const PAGE: &str = "\
 
 \x1b[1mUse it:\x1b[0m
   log          Append to the history, read it, follow it
+  bench        Measure what a cluster bears, and how long it takes
 
 \x1b[1mLook after it:\x1b[0m
   cluster      See what the nodes see; ask whether all is well
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     #[command(hide = true)]
     Log(log::LogArgs),
+    #[command(hide = true)]
+    Bench(bench::BenchArgs),
     #[command(hide = true)]
     Cluster(cluster::ClusterArgs),
     #[command(hide = true)]

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod bench;
 pub(crate) mod chaos;
 pub(crate) mod cluster;
 pub(crate) mod completions;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<Exit, CliError> {
         Command::Init(args) => init::run(&args, output),
         Command::Serve(args) => serve::run(&args),
         Command::Log(args) => log::run(args, output),
+        Command::Bench(args) => bench::run(&args, output),
         Command::Cluster(args) => cluster::run(&args, output),
         Command::Snapshot(args) => snapshot::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),

@@ -33,6 +33,12 @@ pub(crate) struct EndpointArgs {
 }
 
 impl EndpointArgs {
+    /// The same for the nodes of a configuration file, by who has these credentials.
+    pub(crate) fn with_file(&self, file: PathBuf, credentials: PathBuf) -> EndpointArgs {
+        let (config, credentials) = (Some(file), Some(credentials));
+        EndpointArgs { endpoints: Vec::new(), config, credentials, ..self.clone() }
+    }
+
     /// At least one address, as given or as configured. Options win over the environment, and this
     /// over the configuration of the machine's own node.
     pub(crate) fn resolve(&self) -> Result<Vec<String>, CliError> {

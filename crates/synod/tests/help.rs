@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 50] = [
+const COMMANDS: [&str; 51] = [
     "",
     "demo",
     "init",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 50] = [
     "log append",
     "log read",
     "log tail",
+    "bench",
     "cluster",
     "cluster status",
     "cluster health",
