@@ -18,7 +18,8 @@ use paxos::{
     NodeId, Page, Record, Roles, Run, Slot, SnapshotId, Value,
 };
 use prost::Message as _;
-use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing, Transport};
+use server::tls::Files;
 
 /// The cluster and the receiver that `fuzz` knows.
 const CLUSTER: [u8; 16] = [0xcc; 16];
@@ -48,6 +49,7 @@ fn main() {
         write("request", at, request.command());
     }
     write("sessions", 0, &sessions());
+    write("portable", 0, &state());
     write("config", 0, config().to_toml().as_bytes());
     write("config", 1, b"1500us");
     for (at, call) in calls().iter().enumerate() {
@@ -56,7 +58,7 @@ fn main() {
     }
     // The rest read choices, not a format: any bytes will do.
     let any: Vec<u8> = (0..=255).collect();
-    for target in ["damage", "datagram", "files", "snapshots"] {
+    for target in ["damage", "datagram", "files", "snapshots", "stream"] {
         write(target, 0, &any);
         write(target, 1, &[any.as_slice(); 8].concat());
     }
@@ -106,6 +108,30 @@ fn request() -> Request {
 }
 
 /// A session that was opened in slot 1, and its only answer, in slot 3.
+/// A snapshot of one node that does everything, after `docs/formats.md`: a session, and a value.
+fn state() -> Vec<u8> {
+    let mut bytes = vec![1];
+    bytes.extend(CLUSTER);
+    bytes.extend(0u64.to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(7u32.to_le_bytes());
+    bytes.extend([0b111, 1]);
+    bytes.extend([9; 16]);
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(100u64.to_le_bytes());
+    bytes.extend([7; 16]);
+    let sessions = sessions();
+    bytes.extend((sessions.len() as u64).to_le_bytes());
+    bytes.extend(sessions);
+    bytes.extend(1u64.to_le_bytes());
+    bytes.extend(50u64.to_le_bytes());
+    let request = request();
+    bytes.extend(u32::try_from(request.command().len()).unwrap().to_le_bytes());
+    bytes.extend_from_slice(request.command());
+    bytes
+}
+
 fn sessions() -> Vec<u8> {
     let numbers = |numbers: &[u64]| -> Vec<u8> {
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
@@ -116,7 +142,7 @@ fn sessions() -> Vec<u8> {
 }
 
 /// One of each kind.
-fn messages() -> [Message; 21] {
+fn messages() -> [Message; 24] {
     let (ballot, slot) = (ballot(), Slot(10));
     let page = |next| {
         let votes = vec![run(3), run(9)];
@@ -148,6 +174,9 @@ fn messages() -> [Message; 21] {
         Message::Kept { below: slot },
         Message::FetchPart { snapshot: Some(snapshot), offset: 5 },
         Message::Part { snapshot, offset: 5, bytes: [1, 2].into() },
+        Message::Offer { ballot, number: 2 },
+        Message::Willing { ballot, number: 2, chosen: slot },
+        Message::HandOver { ballot, number: 2 },
     ]
 }
 
@@ -193,10 +222,17 @@ fn config() -> Config {
         id: NodeId(2),
         data_dir: Some(PathBuf::from("data")),
         listen: None,
+        shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
         log: Log::default(),
         quorums: Quorums::majorities(1),
         timing: Timing::default(),
+        transport: Transport::Tls(Files {
+            ca: "ca.crt".into(),
+            certificate: "node.crt".into(),
+            key: "node.key".into(),
+        }),
         storage: Storage::default(),
+        admin: None,
         clients: Vec::new(),
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }

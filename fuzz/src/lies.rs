@@ -24,7 +24,7 @@ impl Present {
     /// Anything that can be said; not all of it can stand on the wire.
     pub(crate) fn message(&self, cursor: &mut Cursor<'_>) -> Message {
         let ballot = self.ballot(cursor);
-        match cursor.below(20) {
+        match cursor.below(23) {
             0 => Message::Prepare { ballot, from: self.slot(cursor) },
             1 => Message::Promise { ballot, page: self.page(cursor) },
             2 => {
@@ -74,11 +74,17 @@ impl Present {
                 let snapshot = (cursor.below(4) > 0).then(|| self.snapshot(cursor)).filter(named);
                 Message::FetchPart { snapshot, offset: u64::from(cursor.byte()) }
             }
-            _ => {
+            19 => {
                 let (snapshot, offset) = (self.snapshot(cursor), u64::from(cursor.byte()));
                 let bytes = vec![cursor.byte(); cursor.below(200)].into();
                 Message::Part { snapshot, offset, bytes }
             }
+            20 => Message::Offer { ballot, number: u64::from(cursor.byte() % 4) },
+            21 => {
+                let (number, chosen) = (u64::from(cursor.byte() % 4), self.slot(cursor));
+                Message::Willing { ballot, number, chosen }
+            }
+            _ => Message::HandOver { ballot, number: u64::from(cursor.byte() % 4) },
         }
     }
 

@@ -9,6 +9,7 @@
 //! what was declined is sent again on it, after a pause.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,11 +18,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
 
-use crate::connection::{ANSWER_BYTES_MAX, Connection};
+use crate::connection::{ANSWER_BYTES_MAX, Connection, root_cause};
 use crate::endpoints::Endpoints;
 use crate::proto::append_response::Outcome;
 use crate::proto::log_client::LogClient;
-use crate::proto::{AppendRequest, AppendResponse};
+use crate::proto::{AppendRequest, AppendResponse, Leader};
 use crate::session::Session;
 use crate::window::{Call, Window};
 
@@ -90,8 +91,8 @@ impl Appender {
             if self.tried.len() < TRIED_MAX {
                 self.tried.insert(address.clone());
             }
-            let endpoints = self.endpoints.clone();
-            let ending = match self.meanwhile(endpoints.connect(&address)).await {
+            let dialler = self.endpoints.dialler().clone();
+            let ending = match self.meanwhile(dialler.connect(&address)).await {
                 Ok(channel) => self.exchange(channel).await,
                 Err(error) => Ending::Lost { reason: error.to_string(), leader: None },
             };
@@ -309,14 +310,13 @@ impl Appender {
             }
             Some(Outcome::NotLeading(not_leading)) => {
                 self.on_declined(sequence);
-                let leader = not_leading.leader.map(|leader| leader.address);
-                let leader = leader.filter(|address| !address.is_empty());
+                let leader = address(not_leading.leader);
                 let reason = format!("{} does not lead", self.endpoints.current());
                 Some(Ending::Lost { reason, leader })
             }
             // The doubt is recorded when the stream is given up.
             Some(Outcome::Unknown(unknown)) => {
-                Some(Ending::Lost { reason: unknown.reason, leader: None })
+                Some(Ending::Lost { reason: unknown.reason, leader: address(unknown.leader) })
             }
             None => {
                 let reason = "an answer of a kind that this client does not know".into();
@@ -374,8 +374,15 @@ fn not_opened(status: &Status) -> Ending {
     }
 }
 
+/// Where the leader serves clients, if that was said.
+fn address(leader: Option<Leader>) -> Option<String> {
+    leader.map(|leader| leader.address).filter(|address| !address.is_empty())
+}
+
 fn lost(status: &Status) -> Ending {
-    let reason = format!("{:?}: {}", status.code(), status.message());
+    // A broken connection is "transport error", and the cause behind it says more.
+    let cause = status.source().map(root_cause);
+    let reason = format!("{:?}: {}", status.code(), cause.as_deref().unwrap_or(status.message()));
     Ending::Lost { reason, leader: None }
 }
 

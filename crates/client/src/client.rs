@@ -1,10 +1,10 @@
 //! What a user calls: append, read, tail, status, and faults on purpose.
 //!
-//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads
-//! and node calls open connections of their own, because they are addressed to other nodes and
-//! must not wait behind a burst of appends.
+//! A [`Client`] is a handle; clones share one window, one session and one stream. Reads and node
+//! calls have connections of their own, because they are addressed to other nodes and must not wait
+//! behind a burst of appends; those of reads are kept, one a node.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prost::bytes::Bytes;
@@ -24,9 +24,10 @@ use crate::proto::chaos_client::ChaosClient;
 use crate::proto::cluster_client::ClusterClient;
 use crate::proto::{
     Entry, FailRequest, NetworkRequest, NetworkResponse, ReadRequest, RecoverRequest,
-    StatusRequest, StatusResponse,
+    StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
+use crate::save::{self, Saving};
 use crate::session::Session;
 use crate::window::Call;
 
@@ -232,9 +233,30 @@ impl Client {
         follow::tail(self.endpoints.clone(), self.timeout, self.position.clone(), first)
     }
 
+    /// The whole state of a node, part by part: everything that was chosen before this call, or, if
+    /// `is_local`, what the first node that answers knows, as for a look in an outage.
+    ///
+    /// Any endpoint may give it, as for a read.
+    pub async fn save(&self, is_local: bool) -> Result<Saving, CallError> {
+        let endpoints = self.readable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        save::save(endpoints, self.timeout, is_local).await
+    }
+
     /// What the node at `endpoint` sees.
     pub async fn status(&self, endpoint: &str) -> Result<StatusResponse, CallError> {
         let ask = async |channel| ClusterClient::new(channel).status(StatusRequest {}).await;
+        self.call(endpoint, ask).await
+    }
+
+    /// Has another node lead in the place of the one at `endpoint`, which must lead: node `to`, or
+    /// whichever could. Returns once it does.
+    pub async fn transfer_leader(
+        &self,
+        endpoint: &str,
+        to: Option<u32>,
+    ) -> Result<TransferLeaderResponse, CallError> {
+        let request = TransferLeaderRequest { to: to.unwrap_or_default() };
+        let ask = async |channel| ClusterClient::new(channel).transfer_leader(request).await;
         self.call(endpoint, ask).await
     }
 
@@ -267,7 +289,7 @@ impl Client {
         ask: impl AsyncFnOnce(Connection) -> Result<Response<T>, Status>,
     ) -> Result<T, CallError> {
         let answer = async {
-            let channel = self.endpoints.connect(endpoint).await?;
+            let channel = self.endpoints.dialler().connect(endpoint).await?;
             ask(channel).await.map_err(|status| CallError::failed(endpoint, &status))
         };
         match timeout(self.timeout, answer).await {

@@ -1,7 +1,8 @@
 //! What a connection looks like: HTTP/2, with TLS where there are credentials, tuned for many small
 //! messages in flight.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
@@ -26,19 +27,27 @@ const STREAM_BYTES_AHEAD: u32 = 4 << 20;
 /// The same for all streams of a connection.
 const CONNECTION_BYTES_AHEAD: u32 = 8 << 20;
 
+/// Connections that are kept. There are few nodes; hints may name others.
+const KEPT_MAX: usize = 64;
+
 /// The largest answer that is read: a batch of entries, each at most a value and its frame.
 pub(crate) const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// An endpoint of `host:port`, with or without `http://` in front.
+/// An endpoint of `host:port`, with or without `http://` in front, in plain text.
 ///
 /// `None` if it is no such address. Nothing is opened.
 pub(crate) fn endpoint(address: &str) -> Option<Endpoint> {
+    endpoint_by("http", address)
+}
+
+/// The same by a scheme: `https` is what lets TLS be spoken.
+fn endpoint_by(scheme: &str, address: &str) -> Option<Endpoint> {
     let address = address.strip_prefix("http://").unwrap_or(address);
     let (host, port) = address.rsplit_once(':')?;
     if host.is_empty() || port.parse::<u16>().is_err() || address.contains(['/', '@', '?', '#']) {
         return None;
     }
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).ok()?;
     Some(
         endpoint
             .tcp_nodelay(true)
@@ -66,11 +75,13 @@ impl Interceptor for Token {
     }
 }
 
-/// Opens connections for one client.
+/// Opens connections for one client, and keeps those that are asked for again.
 #[derive(Clone)]
 pub(crate) struct Dialler {
     tls: Option<Arc<ClientTlsConfig>>,
     token: Token,
+    /// By address. A handshake costs more than a read.
+    kept: Arc<Mutex<BTreeMap<String, Connection>>>,
 }
 
 impl std::fmt::Debug for Dialler {
@@ -82,7 +93,7 @@ impl std::fmt::Debug for Dialler {
 impl Dialler {
     pub(crate) fn new(credentials: Option<&Credentials>) -> Result<Dialler, OptionsError> {
         let Some(Credentials { ca, certificate, token }) = credentials else {
-            return Ok(Dialler { tls: None, token: Token(None) });
+            return Ok(Dialler { tls: None, token: Token(None), kept: Arc::default() });
         };
         let bad = |reason: &str| OptionsError::BadCredentials { reason: reason.to_owned() };
         let token = token.as_ref().map(|token| {
@@ -98,14 +109,40 @@ impl Dialler {
         // Whether the files are what they should be is seen before the first connection.
         let trial = Endpoint::from_static("https://localhost").tls_config(tls.clone());
         trial.map_err(|error| bad(&root_cause(&error)))?;
-        Ok(Dialler { tls: Some(Arc::new(tls)), token: Token(token.transpose()?) })
+        let (tls, token) = (Some(Arc::new(tls)), Token(token.transpose()?));
+        Ok(Dialler { tls, token, kept: Arc::default() })
+    }
+
+    /// The connection that is kept to a node, or a new one that is kept from now on.
+    pub(crate) async fn keep(&self, address: &str) -> Result<Connection, CallError> {
+        if let Some(kept) = self.kept().get(address) {
+            return Ok(kept.clone());
+        }
+        let opened = self.connect(address).await?;
+        let mut all = self.kept();
+        if all.len() >= KEPT_MAX {
+            all.clear();
+        }
+        all.insert(address.to_owned(), opened.clone());
+        Ok(opened)
+    }
+
+    /// A call over the kept connection failed: the next one gets a new one.
+    pub(crate) fn drop_kept(&self, address: &str) {
+        self.kept().remove(address);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Connection>> {
+        // Whoever panicked in between has changed all of an entry or nothing.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that is open when this returns.
     pub(crate) async fn connect(&self, address: &str) -> Result<Connection, CallError> {
         let unreachable =
             |reason: String| CallError::Unreachable { endpoint: address.into(), reason };
-        let Some(mut endpoint) = endpoint(address) else {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let Some(mut endpoint) = endpoint_by(scheme, address) else {
             return Err(unreachable("not \"host:port\"".into()));
         };
         if let Some(tls) = &self.tls {
@@ -120,7 +157,7 @@ impl Dialler {
 }
 
 /// The innermost error: "connection refused" rather than "transport error".
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

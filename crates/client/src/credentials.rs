@@ -41,7 +41,7 @@ pub enum CredentialsError {
         source: io::Error,
     },
     /// There is neither a certificate nor a token.
-    #[error("{path}: neither certificate.pem with key.pem nor token is there")]
+    #[error("{path}: neither client.crt with client.key nor token is there")]
     Nobody {
         /// The directory.
         path: PathBuf,
@@ -49,12 +49,12 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// What a directory holds: `ca.pem`; `certificate.pem` with `key.pem`, or `token`, or all.
+    /// What a directory holds: `ca.crt`; `client.crt` with `client.key`, or `token`, or all.
     pub fn load(directory: &Path) -> Result<Credentials, CredentialsError> {
-        let ca = need(directory.join("ca.pem"))?;
-        let certificate = match have(directory.join("certificate.pem"))? {
+        let ca = need(directory.join("ca.crt"))?;
+        let certificate = match have(directory.join("client.crt"))? {
             Some(certificate) => {
-                Some(Certificate { certificate, key: need(directory.join("key.pem"))? })
+                Some(Certificate { certificate, key: need(directory.join("client.key"))? })
             }
             None => None,
         };
@@ -120,6 +120,6 @@ mod tests {
     #[test]
     fn a_missing_directory_is_named() {
         let error = Credentials::load(Path::new("/nowhere")).unwrap_err();
-        assert!(error.to_string().starts_with("/nowhere/ca.pem: "), "{error}");
+        assert!(error.to_string().starts_with("/nowhere/ca.crt: "), "{error}");
     }
 }

@@ -7,8 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::connection::{self, Connection, Dialler};
-use crate::error::CallError;
+use crate::connection::{self, Dialler};
 
 /// The pause after the first round, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -38,9 +37,9 @@ impl Endpoints {
         Endpoints { addresses, turn: 0, hinted: None, failures: 0, jitter: seed, dialler }
     }
 
-    /// A connection to a node, in the list or not.
-    pub(crate) async fn connect(&self, address: &str) -> Result<Connection, CallError> {
-        self.dialler.connect(address).await
+    /// What opens connections to nodes, in the list or not.
+    pub(crate) fn dialler(&self) -> &Dialler {
+        &self.dialler
     }
 
     pub(crate) fn current(&self) -> &str {

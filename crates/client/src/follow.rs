@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Streaming};
 
-use crate::connection::ANSWER_BYTES_MAX;
+use crate::connection::{ANSWER_BYTES_MAX, Dialler};
 use crate::endpoints::Endpoints;
 use crate::error::CallError;
 use crate::position::Position;
@@ -39,7 +39,7 @@ pub(crate) fn tail(
             let before = next_slot;
             let broken = tokio::select! {
                 broken = async {
-                    let opening = timeout(time, open(&endpoints, &address, request));
+                    let opening = timeout(time, open(endpoints.dialler(), &address, request));
                     match opening.await {
                         Ok(Ok(answers)) => {
                             let none = ReadResponse::default();
@@ -75,11 +75,11 @@ pub(crate) fn tail(
 }
 
 async fn open(
-    endpoints: &Endpoints,
+    dialler: &Dialler,
     address: &str,
     request: TailRequest,
 ) -> Result<Streaming<ReadResponse>, CallError> {
-    let channel = endpoints.connect(address).await?;
+    let channel = dialler.connect(address).await?;
     let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let opened = log.tail(request).await;
     opened.map(Response::into_inner).map_err(|status| CallError::unreadable(address, &status))

@@ -15,7 +15,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Streaming};
 
-use crate::connection::ANSWER_BYTES_MAX;
+use crate::connection::{ANSWER_BYTES_MAX, Dialler};
 use crate::endpoints::Endpoints;
 use crate::error::CallError;
 use crate::follow::{ENTRIES_AHEAD_MAX, Item, pass_on};
@@ -110,7 +110,8 @@ pub(crate) async fn read(
         let address = endpoints.current().to_owned();
         // A half: a node that is cut off says so itself before that, and leaves time for others.
         let until = deadline.min(Instant::now() + time / 2);
-        let error = match open(&endpoints, &address, request, until).await {
+        let dialler = endpoints.dialler().clone();
+        let error = match open(&dialler, &address, request, until).await {
             Ok((first, answers)) => {
                 position.saw_below(first.read_below);
                 endpoints.on_progress();
@@ -149,21 +150,26 @@ pub(crate) async fn read(
 
 /// A node's first response, and what follows it.
 async fn open(
-    endpoints: &Endpoints,
+    dialler: &Dialler,
     address: &str,
     request: ReadRequest,
     until: Instant,
 ) -> Result<(ReadResponse, Streaming<ReadResponse>), CallError> {
     let endpoint = || address.to_owned();
     let late = |_| CallError::Unreachable { endpoint: endpoint(), reason: "no answer".to_owned() };
-    let channel = timeout_at(until, endpoints.connect(address)).await.map_err(late)??;
+    let channel = timeout_at(until, dialler.keep(address)).await.map_err(late)??;
     let mut log = LogClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     let answer = async {
         let mut answers = log.read(request).await.map(Response::into_inner)?;
         Ok((answers.message().await?, answers))
     };
     let late = |_| CallError::TimedOut { endpoint: endpoint(), leader: None };
-    match timeout_at(until, answer).await.map_err(late)? {
+    let answered = timeout_at(until, answer).await;
+    if !matches!(answered, Ok(Ok(_))) {
+        // Perhaps it is the connection.
+        dialler.drop_kept(address);
+    }
+    match answered.map_err(late)? {
         Ok((Some(first), answers)) => Ok((first, answers)),
         Ok((None, _)) => {
             let reason = "an answer that ends before it begins".to_owned();

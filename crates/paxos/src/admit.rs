@@ -87,6 +87,14 @@ pub fn admit(
         Message::FetchPart { .. } | Message::Part { .. } => {
             roles(sender.learns(), receiver.learns())
         }
+        Message::Offer { ballot, .. } | Message::HandOver { ballot, .. } => {
+            roles(sender.leader, receiver.leader)?;
+            owned(*ballot)
+        }
+        Message::Willing { ballot, .. } => {
+            roles(sender.leader, receiver.leader)?;
+            mine(*ballot)
+        }
     }
 }
 
@@ -181,6 +189,9 @@ mod tests {
                 offset: 0,
                 bytes: [1].into(),
             },
+            Message::Offer { ballot: promised, number: 1 },
+            Message::Willing { ballot: own, number: 1, chosen: slot },
+            Message::HandOver { ballot: promised, number: 1 },
         ]
     }
 
@@ -220,6 +231,9 @@ mod tests {
                 Kind::ReadIndex => [to(true, false, false), nobody, to(true, false, false), nobody],
                 Kind::ReadIndexReply => [to(true, false, true), nobody, nobody, nobody],
                 Kind::Kept => [to(false, true, false), nobody, to(false, true, false), nobody],
+                Kind::Offer | Kind::Willing | Kind::HandOver => {
+                    [to(true, false, false), nobody, nobody, nobody]
+                }
             };
             assert_eq!(believed, expected, "{:?}", message.kind());
         }
@@ -240,6 +254,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_hands_over_what_another_leads() {
+        for message in messages(1) {
+            if matches!(message.kind(), Kind::Offer | Kind::HandOver) {
+                assert_eq!(said(OTHER_LEADER, LEADER, &message), Err(Decline::BallotOwner));
+            }
+        }
+    }
+
+    #[test]
     fn an_answer_to_another_leader_is_not_for_us() {
         for message in messages(1) {
             let is_answer = matches!(
@@ -250,6 +273,8 @@ mod tests {
                 assert_eq!(said(ACCEPTOR, OTHER_LEADER, &message), Err(Decline::BallotOwner));
             }
         }
+        let willing = Message::Willing { ballot: ballot(1, LEADER), number: 1, chosen: Slot(1) };
+        assert_eq!(said(LEADER, OTHER_LEADER, &willing), Err(Decline::BallotOwner));
     }
 
     #[test]
@@ -261,6 +286,7 @@ mod tests {
                     (LEADER, ACCEPTOR)
                 }
                 Kind::Chosen => (LEADER, LEARNER),
+                Kind::Offer | Kind::HandOver => (LEADER, OTHER_LEADER),
                 Kind::Reject | Kind::Accepted | Kind::ProbeReply => (ACCEPTOR, LEADER),
                 // They name no ballot, or one of the receiver's own.
                 _ => continue,

@@ -6,9 +6,10 @@
 
 use alloc::vec::Vec;
 
-use crate::ballot::{NodeId, Slot};
+use crate::ballot::{Ballot, NodeId, Slot};
 use crate::digest::{Mark, SnapshotId};
 use crate::event::Event;
+use crate::handover::{HandOverId, HandOverRefusal};
 use crate::message::{Envelope, Message};
 use crate::read::ReadId;
 use crate::record::Record;
@@ -44,6 +45,13 @@ pub enum Input {
     Room(bool),
     /// Linearizable reads begin. Each is answered once in this life, in `readable` or `unreadable`.
     Read(Vec<ReadId>),
+    /// Another node is to lead in this one's place. Answered once in this life, in `handed_over`.
+    HandOver {
+        /// Comes back with the answer.
+        id: HandOverId,
+        /// Who is to lead; none: whoever is the furthest of those that could.
+        to: Option<NodeId>,
+    },
     /// The deadline has passed.
     Tick,
 }
@@ -71,6 +79,8 @@ pub struct Effects {
     pub readable: Vec<(ReadId, Slot)>,
     /// Reads that will not be answered here.
     pub unreadable: Vec<(ReadId, ReadRefusal)>,
+    /// What became of handing over: the ballot that leads now, or why this node goes on.
+    pub handed_over: Vec<(HandOverId, Result<Ballot, HandOverRefusal>)>,
     /// What happened.
     pub events: Vec<Event>,
 }
@@ -173,6 +183,7 @@ impl Effects {
         self.refused.clear();
         self.readable.clear();
         self.unreadable.clear();
+        self.handed_over.clear();
         self.events.clear();
     }
 
@@ -196,7 +207,6 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::ballot::Ballot;
 
     #[test]
     fn a_message_is_filed_by_its_kind() {
@@ -225,6 +235,7 @@ mod tests {
         effects.refused.push(Refusal { command, reason: RefusalReason::WindowFull });
         effects.readable.push((ReadId(1), Slot(1)));
         effects.unreadable.push((ReadId(2), ReadRefusal::TooMany));
+        effects.handed_over.push((HandOverId(3), Ok(Ballot::NONE)));
         effects.events.push(Event::Probed);
         effects.clear();
         assert_eq!(effects, Effects::default());

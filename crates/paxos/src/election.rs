@@ -213,6 +213,17 @@ impl Election {
         self.followed.map(|(ballot, _)| ballot)
     }
 
+    /// Whether it follows that very ballot, and has not begun to look for another.
+    pub fn follows(&self, ballot: Ballot) -> bool {
+        self.followed() == Some(ballot) && matches!(self.state, State::Waiting(_))
+    }
+
+    /// The id of a probe that is not about a campaign.
+    pub fn ask(&mut self) -> u64 {
+        self.probe += 1;
+        self.probe
+    }
+
     fn probe(&mut self, now: Instant, spared: bool, rng: &mut Rng) -> Due {
         let step = self.timing.election_timeout / 4;
         let again = now.plus(step).plus(rng.jitter(step / 2));

@@ -125,6 +125,21 @@ pub enum Event {
         /// Everything below is in it.
         below: Slot,
     },
+    /// This leader holds back new values and lets another one lead.
+    HandsOver {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// Nobody took over; this leader goes on.
+    KeepsLeading {
+        /// Its ballot.
+        ballot: Ballot,
+    },
+    /// The leader that this node follows lets it lead: it prepares without a probe.
+    TakesOver {
+        /// The ballot that is to end.
+        from: Ballot,
+    },
 }
 
 /// Why a well-formed message is declined.
@@ -144,7 +159,7 @@ pub enum Decline {
 
 impl Event {
     /// Every name.
-    pub const NAMES: [&'static str; 21] = [
+    pub const NAMES: [&'static str; 24] = [
         "probed",
         "campaign_spared",
         "prepared",
@@ -166,6 +181,9 @@ impl Event {
         "no_room",
         "suspect",
         "restored",
+        "hands_over",
+        "keeps_leading",
+        "takes_over",
     ];
 
     /// As metrics spell it.
@@ -192,6 +210,9 @@ impl Event {
             Event::NoRoom { .. } => "no_room",
             Event::Suspect { .. } => "suspect",
             Event::Restored { .. } => "restored",
+            Event::HandsOver { .. } => "hands_over",
+            Event::KeepsLeading { .. } => "keeps_leading",
+            Event::TakesOver { .. } => "takes_over",
         }
     }
 }

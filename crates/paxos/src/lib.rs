@@ -97,7 +97,8 @@
 //! The modules are declared in the order in which they are best read. `ballot`, `value`, `runs`,
 //! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `doubt`,
 //! `acceptor`, `proposer` and `learner` (with `tally` and `marks`) the safety, without time;
-//! `support`, `election`, `resend`, `catchup`, `mend`, `keeping` and `transfer` the liveness;
+//! `support`, `election`, `handover`, `resend`, `catchup`, `mend`, `keeping` and `transfer` the
+//! liveness;
 //! `read` is for reads; `replica` puts them together; `wire` turns them into bytes.
 
 #![no_std]
@@ -110,6 +111,7 @@ mod value;
 mod runs;
 mod digest;
 mod quorum;
+mod margin;
 mod message;
 mod record;
 mod event;
@@ -123,6 +125,7 @@ mod marks;
 mod learner;
 mod support;
 mod election;
+mod handover;
 mod resend;
 mod catchup;
 mod mend;
@@ -143,6 +146,8 @@ pub use effects::{
     Effects, Input, PartWanted, ReadRefusal, Refusal, RefusalReason, Restored, Write,
 };
 pub use event::{Decline, Event};
+pub use handover::{HandOverId, HandOverRefusal};
+pub use margin::Margin;
 pub use message::{Envelope, Kind, Message, Page};
 pub use quorum::{
     ClusterId, Configuration, ConfigurationError, DiskId, Epoch, Member, NODES_MAX, Phase, Phase1,

@@ -196,6 +196,31 @@ pub enum Message {
         /// The part. Ends within the snapshot.
         bytes: Arc<[u8]>,
     },
+    /// Leader to the other leaders: could you lead in my place? Changes nothing at the receiver.
+    Offer {
+        /// The sender's ballot.
+        ballot: Ballot,
+        /// Which offer of that ballot. Grows.
+        number: u64,
+    },
+    /// Would-be leader to leader: I follow that ballot, and a phase-1 quorum of acceptors answers
+    /// me.
+    Willing {
+        /// The ballot of the offer.
+        ballot: Ballot,
+        /// The offer's number.
+        number: u64,
+        /// One past the last slot of the sender's contiguous chosen prefix.
+        chosen: Slot,
+    },
+    /// Leader to the one that it has picked: prepare now, as if I were gone. Obeyed once an offer,
+    /// and only while the receiver follows that very ballot.
+    HandOver {
+        /// The sender's ballot.
+        ballot: Ballot,
+        /// The number of the offer that the receiver has answered.
+        number: u64,
+    },
 }
 
 /// A part of an acceptor's votes, in slot order.
@@ -239,11 +264,14 @@ pub enum Kind {
     Kept = 18,
     FetchPart = 19,
     Part = 20,
+    Offer = 21,
+    Willing = 22,
+    HandOver = 23,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers on the wire.
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Prepare,
         Kind::Promise,
         Kind::Reject,
@@ -264,6 +292,9 @@ impl Kind {
         Kind::Kept,
         Kind::FetchPart,
         Kind::Part,
+        Kind::Offer,
+        Kind::Willing,
+        Kind::HandOver,
     ];
 
     /// As metrics and captions spell it.
@@ -289,6 +320,9 @@ impl Kind {
             Kind::Kept => "kept",
             Kind::FetchPart => "fetch_part",
             Kind::Part => "part",
+            Kind::Offer => "offer",
+            Kind::Willing => "willing",
+            Kind::HandOver => "hand_over",
         }
     }
 }
@@ -317,6 +351,9 @@ impl Message {
             Message::Kept { .. } => Kind::Kept,
             Message::FetchPart { .. } => Kind::FetchPart,
             Message::Part { .. } => Kind::Part,
+            Message::Offer { .. } => Kind::Offer,
+            Message::Willing { .. } => Kind::Willing,
+            Message::HandOver { .. } => Kind::HandOver,
         }
     }
 
@@ -343,7 +380,10 @@ impl Message {
             | Kind::ReadIndexReply
             | Kind::Kept
             | Kind::FetchPart
-            | Kind::Part => false,
+            | Kind::Part
+            | Kind::Offer
+            | Kind::Willing
+            | Kind::HandOver => false,
         }
     }
 }

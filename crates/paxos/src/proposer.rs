@@ -37,6 +37,8 @@ pub struct Proposer {
     /// Clients' values that wait for a slot.
     queue: VecDeque<Command>,
     queue_bytes: usize,
+    /// So many of them, the first ones, were proposed before in slots that hold something else.
+    requeued: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,6 +136,7 @@ impl Proposer {
             state: State::Idle(Introduced::new()),
             queue: VecDeque::new(),
             queue_bytes: 0,
+            requeued: 0,
         }
     }
 
@@ -295,7 +298,10 @@ impl Proposer {
         }
         let introduced = leading.next > leading.start;
         let values = if introduced {
-            take_batch(&mut self.queue, &mut self.queue_bytes, slots, limits.run_bytes_max)
+            let (queue, bytes) = (&mut self.queue, &mut self.queue_bytes);
+            let batch = take_batch(queue, bytes, slots, limits.run_bytes_max);
+            self.requeued = self.requeued.saturating_sub(batch.len());
+            batch
         } else {
             leading.recovered(slots)
         };

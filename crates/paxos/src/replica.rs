@@ -3,6 +3,7 @@
 //! with the roles; the roles never call each other.
 
 mod due;
+mod handing;
 mod keep;
 mod mending;
 mod reading;
@@ -10,7 +11,6 @@ mod remember;
 mod timeless;
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use crate::acceptor::Acceptor;
 use crate::admit::admit;
@@ -21,6 +21,7 @@ use crate::digest::Mark;
 use crate::effects::{Effects, Input, Refusal, RefusalReason};
 use crate::election::Election;
 use crate::event::{Decline, Event};
+use crate::handover::{Handover, Standby};
 use crate::invariants;
 use crate::keeping::{Kept, Reports};
 use crate::learner::{Contradiction, Learner};
@@ -59,6 +60,8 @@ pub struct Replica {
     has_room: bool,
     indexer: Indexer,
     reader: Reader,
+    handover: Handover,
+    standby: Standby,
 }
 
 /// What a replica thinks its part is.
@@ -124,6 +127,8 @@ impl Replica {
             has_room: true,
             indexer: Indexer::default(),
             reader: Reader::new(&config.timing, &config.limits, config.incarnation),
+            handover: Handover::new(&config.timing),
+            standby: Standby::default(),
             rng,
             config,
         }
@@ -142,10 +147,12 @@ impl Replica {
             Input::Restored(mark) => self.on_restored(now, mark, effects),
             Input::Room(has_room) => self.has_room = has_room,
             Input::Read(reads) => self.on_read(now, reads, effects),
+            Input::HandOver { id, to } => self.on_hand_over(now, id, to, effects),
             Input::Tick => self.on_tick(now, effects),
         }
         self.deliver(now, effects);
         self.look_after_reads(now, effects);
+        self.look_after_handover(now, effects);
         self.propose_more(now, effects);
         self.look_for_gaps(now, effects);
         invariants::check(&self.acceptor, &self.proposer, &self.learner);
@@ -156,7 +163,7 @@ impl Replica {
         let leads = self.roles.leader.then(|| self.election.deadline());
         let roles = [leads, self.resend.deadline(), self.catchup.deadline(), self.mend.deadline()];
         let others = [self.reader.deadline(), self.kept.deadline(), self.transfer.deadline()];
-        roles.into_iter().chain(others).flatten().min()
+        roles.into_iter().chain(others).chain([self.handover.deadline()]).flatten().min()
     }
 
     /// What this node was told at birth.
@@ -273,6 +280,7 @@ impl Replica {
                 if self.election.probed(configuration, from, id, progress_age) {
                     self.prepare(now, effects);
                 }
+                self.on_reached(now, from, id, effects);
             }
             Message::Fetch { from: slot } => self.on_fetch(from, slot, effects),
             Message::Learned { first, values, chosen, truncated } => {
@@ -297,6 +305,11 @@ impl Replica {
             Message::Part { snapshot, offset, bytes } => {
                 self.on_part(now, from, snapshot, offset, bytes, effects);
             }
+            Message::Offer { ballot, number } => self.on_offer(ballot, number, effects),
+            Message::Willing { ballot, number, chosen } => {
+                self.on_willing(from, ballot, number, chosen);
+            }
+            Message::HandOver { ballot, number } => self.on_told(now, ballot, number, effects),
         }
     }
 
@@ -368,7 +381,10 @@ impl Replica {
             Rejected::Stale => {}
             Rejected::Contested => {
                 effects.events.push(Event::Contested { by: promised });
-                self.election.contested(now, &mut self.rng);
+                // It may be the one that we have told to lead: no duel.
+                if !self.handover.holds_back() {
+                    self.election.contested(now, &mut self.rng);
+                }
             }
             Rejected::Deposed => {
                 effects.events.push(Event::Deposed { by: promised });
@@ -392,6 +408,9 @@ impl Replica {
     }
 
     fn propose_more(&mut self, now: Instant, effects: &mut Effects) {
+        if self.handover.holds_back() {
+            return;
+        }
         let chosen = self.learner.prefix();
         while let Some(run) = self.proposer.next_run(&self.config.limits) {
             let accept = Message::Accept { run, chosen };
@@ -524,46 +543,6 @@ impl Replica {
         let patience = self.config.timing.election_timeout;
         if self.contact.can_do_without_suspects(&self.config.configuration, now, patience) {
             self.election.contested(now, &mut self.rng);
-        }
-    }
-
-    fn on_heartbeat(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        ballot: Ballot,
-        proof_age: Option<Duration>,
-        chosen: Slot,
-        effects: &mut Effects,
-    ) {
-        self.proposer.saw(ballot);
-        if from == self.config.node {
-            return;
-        }
-        if self.roles.learns() {
-            self.on_chosen(from, ballot, chosen, effects);
-        }
-        if self.proposer.ballot().is_some_and(|own| own > ballot) {
-            return;
-        }
-        // Only a node that a phase-1 quorum has promised sends heartbeats, so no quorum is left
-        // for any lower ballot: ours is over, and our values' fate is the new leader's to decide.
-        if self.proposer.ballot().is_some() {
-            self.proposer.give_up();
-            effects.events.push(Event::Deposed { by: ballot });
-        }
-        if self.election.heard(ballot, proof_age, now, &mut self.rng) {
-            effects.events.push(Event::Following { ballot });
-        }
-        self.let_go(from, effects);
-    }
-
-    /// Another node leads: what becomes of our values is for it to decide, and for our clients to
-    /// ask. Does nothing while this node has a ballot of its own.
-    fn let_go(&mut self, leader: NodeId, effects: &mut Effects) {
-        if self.proposer.ballot().is_none() && self.proposer.holds_values() {
-            let reason = RefusalReason::Deposed { leader };
-            refuse(self.proposer.hand_back(), reason, effects);
         }
     }
 

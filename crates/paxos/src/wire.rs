@@ -182,6 +182,15 @@ pub fn encode_message(
             w.count(bytes.len());
             w.out.extend_from_slice(bytes);
         }
+        Message::Offer { ballot, number } | Message::HandOver { ballot, number } => {
+            w.ballot(*ballot);
+            w.u64(*number);
+        }
+        Message::Willing { ballot, number, chosen } => {
+            w.ballot(*ballot);
+            w.u64(*number);
+            w.slot(*chosen);
+        }
     }
 }
 
@@ -271,6 +280,12 @@ pub fn decode_message(
             }
             Message::Part { snapshot, offset, bytes: Arc::from(r.take(length)?) }
         }
+        Kind::Offer => Message::Offer { ballot: r.ballot()?, number: r.u64()? },
+        Kind::Willing => {
+            let (ballot, number) = (r.ballot()?, r.u64()?);
+            Message::Willing { ballot, number, chosen: r.slot()? }
+        }
+        Kind::HandOver => Message::HandOver { ballot: r.ballot()?, number: r.u64()? },
     };
     r.end()?;
     Ok((sender, message))

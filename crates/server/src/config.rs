@@ -17,6 +17,7 @@ mod keys;
 mod layers;
 mod names;
 mod size;
+mod transport;
 mod unit;
 
 use std::collections::BTreeSet;
@@ -29,12 +30,13 @@ use std::time::Duration;
 
 use paxos::NodeId;
 
+use crate::tls::Files;
 use layers::Reading;
 
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
 pub use grants::{CLIENTS_MAX, Grant, Permission};
-pub use keys::{KEYS, Key, find_key};
+pub use keys::{KEYS, Key, find_key, nearest_key};
 pub use layers::{DEFAULT_FILE, Layers, Origin, Resolved, Setting};
 pub use size::{SizeError, format_size, parse_size};
 
@@ -43,6 +45,9 @@ pub const NODES_MAX: usize = 64;
 
 /// The largest file that is read: a full list of nodes needs a twentieth of it.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// How long a node may take to stop, unless it is told otherwise.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An election timeout must leave room for so many heartbeats, so that one lost datagram does not
 /// start a campaign.
@@ -63,14 +68,20 @@ pub struct Config {
     /// Where it listens, if not at the addresses by which others know it: behind a translation of
     /// addresses, or in a container. The ports are the same.
     pub listen: Option<IpAddr>,
+    /// How long it may take to stop: to hand over leadership and to answer what is under way.
+    pub shutdown_timeout: Duration,
     /// What is logged, as far as the file says.
     pub log: Log,
     /// How many acceptors make a quorum of each phase.
     pub quorums: Quorums,
     /// The pace of heartbeats and elections.
     pub timing: Timing,
+    /// How messages travel between nodes.
+    pub transport: Transport,
     /// How much of the history it holds.
     pub storage: Storage,
+    /// Where it tells metrics and health over plain HTTP, to whoever asks; nowhere if absent.
+    pub admin: Option<SocketAddr>,
     /// What clients may ask for. None are named where nobody can be told from anybody else.
     pub clients: Vec<Grant>,
     /// Every node of the cluster, in the order of ids. At most [`NODES_MAX`].
@@ -87,10 +98,22 @@ pub struct Node {
     /// The identity of its directory. Acceptors have one: an empty or foreign directory never
     /// votes. Nodes that only learn may have one, and keep snapshots there.
     pub disk: Option<[u8; 16]>,
-    /// UDP, between nodes.
+    /// Between nodes: UDP or TCP, as the transport is.
     pub peers: SocketAddr,
     /// TCP, for clients.
     pub clients: SocketAddr,
+}
+
+/// How messages travel between nodes. Nothing is encrypted or authenticated unless the file says
+/// so, and nothing goes without unless the file says that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP streams under mutual TLS, with these certificates.
+    Tls(Files),
+    /// TCP streams, for networks that are trusted.
+    PlaintextTcp,
+    /// Datagrams, for networks that are trusted.
+    PlaintextUdp,
 }
 
 /// What a node does in the cluster. A node may have any mix of roles.
@@ -143,7 +166,7 @@ pub struct Storage {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`. A relative `data_dir` is taken from the file's own
+    /// Reads and checks the file at `path`. Relative paths in it are taken from the file's own
     /// directory, so that a node can be started from anywhere.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         Config::load_text(path).map(|(config, _)| config)
@@ -155,16 +178,30 @@ impl Config {
         let reading = Reading { over: &[], resolve: names::system };
         let parsed = file::parse(&text, &reading);
         let mut config = parsed.map_err(|located| located.in_file(path, &text))?;
-        if let (Some(data_dir), Some(directory)) = (&mut config.data_dir, path.parent()) {
-            *data_dir = directory.join(&*data_dir);
-        }
+        config.find_paths_from(path);
         Ok((config, text))
     }
 
     /// Checks `text`, in which addresses must be numbers: nobody is asked what a name stands for.
-    /// `path` appears in errors only; `data_dir` stays as it is written.
+    /// `path` appears in errors only; paths stay as they are written.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         file::parse(text, &Reading::default()).map_err(|located| located.in_file(path, text))
+    }
+
+    /// Relative paths begin at the directory of the file that names them.
+    fn find_paths_from(&mut self, file: &Path) {
+        if let Some(directory) = file.parent() {
+            self.paths().for_each(|path| *path = directory.join(&*path));
+        }
+    }
+
+    /// Every path.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let certificates = match &mut self.transport {
+            Transport::Tls(Files { ca, certificate, key }) => vec![ca, certificate, key],
+            Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
+        };
+        self.data_dir.iter_mut().chain(certificates)
     }
 
     /// Where this node itself listens that others know by `address`.
@@ -209,10 +246,15 @@ impl Config {
             let quoted = toml::Value::String(data_dir.display().to_string());
             writeln!(text, "data_dir = {quoted}  # from this file's directory")?;
         }
+        if self.shutdown_timeout != SHUTDOWN_TIMEOUT {
+            let timeout = format_duration(self.shutdown_timeout);
+            writeln!(text, "shutdown_timeout = \"{timeout}\"")?;
+        }
         Ok(())
     }
 
     fn write_settings(&self, text: &mut String) -> fmt::Result {
+        self.transport.write(text)?;
         writeln!(text, "\n# Acceptors that a leader needs to lead (phase 1) and to have a value")?;
         writeln!(text, "# chosen (phase 2). Together they must exceed the number of acceptors.")?;
         writeln!(text, "[quorums]")?;
@@ -235,7 +277,45 @@ impl Config {
         writeln!(text, "# second, about.")?;
         writeln!(text, "[storage]")?;
         writeln!(text, "history_bytes = \"{}\"", format_size(history_bytes))?;
-        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))
+        writeln!(text, "snapshot_bytes = \"{}\"", format_size(snapshot_bytes))?;
+        let Some(admin) = self.admin else { return Ok(()) };
+        writeln!(
+            text,
+            "\n# Metrics and health over plain HTTP: /metrics /livez /readyz /startupz."
+        )?;
+        writeln!(text, "# Whoever reaches this port may read them. Without this, there is none.")?;
+        writeln!(text, "[admin]")?;
+        writeln!(text, "address = \"{admin}\"")
+    }
+}
+
+impl Transport {
+    /// All names, the safe one first.
+    pub const NAMES: [&str; 3] = ["tls", "plaintext-tcp", "plaintext-udp"];
+
+    /// As the file calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transport::Tls(_) => "tls",
+            Transport::PlaintextTcp => "plaintext-tcp",
+            Transport::PlaintextUdp => "plaintext-udp",
+        }
+    }
+
+    fn write(&self, text: &mut String) -> fmt::Result {
+        writeln!(
+            text,
+            "\n# Between nodes: \"tls\", or without any protection \"plaintext-tcp\" or"
+        )?;
+        writeln!(text, "# \"plaintext-udp\". The same at all nodes.")?;
+        writeln!(text, "[network]\ntransport = \"{}\"", self.name())?;
+        let Transport::Tls(Files { ca, certificate, key }) = self else { return Ok(()) };
+        writeln!(text, "\n# Renewed files are taken while the node runs.\n[tls]")?;
+        for (name, path) in [("ca", ca), ("certificate", certificate), ("key", key)] {
+            let quoted = toml::Value::String(path.display().to_string());
+            writeln!(text, "{name} = {quoted}")?;
+        }
+        Ok(())
     }
 }
 
@@ -248,7 +328,7 @@ impl Node {
         if let Some(disk) = &self.disk {
             writeln!(text, "disk = \"{}\"  # of its directory", format_identity(disk))?;
         }
-        writeln!(text, "peers = \"{}\"  # UDP, between nodes", self.peers)?;
+        writeln!(text, "peers = \"{}\"  # between nodes", self.peers)?;
         writeln!(text, "clients = \"{}\"  # TCP, gRPC", self.clients)
     }
 }
@@ -335,13 +415,20 @@ mod tests {
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             listen: None,
+            shutdown_timeout: Duration::from_secs(30),
             log: Log::default(),
             quorums: Quorums { phase1: 2, phase2: 1 },
             timing: Timing {
                 heartbeat: Duration::from_micros(1500),
                 election_timeout: Duration::from_secs(1),
             },
+            transport: Transport::Tls(Files {
+                ca: "../c\"a.crt".into(),
+                certificate: "node.crt".into(),
+                key: "/k/node.key".into(),
+            }),
             storage: Storage { history_bytes: 3 << 20, snapshot_bytes: 70_001 },
+            admin: Some("127.0.0.1:7303".parse().unwrap()),
             clients: vec![
                 Grant {
                     name: "app-1".into(),
@@ -364,10 +451,30 @@ mod tests {
     }
 
     #[test]
+    fn a_node_takes_a_while_to_stop_and_no_more() {
+        let with = |line: &str| {
+            let config = Config { shutdown_timeout: SHUTDOWN_TIMEOUT, ..example() };
+            let text = format!("{line}\n{}", config.to_toml());
+            let config = Config::parse(&text, Path::new("synod.toml"));
+            config.map(|config| config.shutdown_timeout).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(""), Ok(SHUTDOWN_TIMEOUT));
+        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(Duration::from_secs(90)));
+        for wrong in ["99ms", "11m"] {
+            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
+            assert!(error.contains("between 100ms and 600s"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_written_reads_back_the_same() {
         let config = example();
         let text = config.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), config, "{text}");
+        let (transport, clients) = (Transport::PlaintextTcp, Vec::new());
+        let plain = Config { transport, clients, ..config.clone() };
+        let text = plain.to_toml();
+        assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), plain);
         let first = Config { epoch: 0, ..config };
         let text = first.to_toml();
         assert_eq!(Config::parse(&text, Path::new("synod.toml")).unwrap(), first);
@@ -375,12 +482,15 @@ mod tests {
     }
 
     #[test]
-    fn the_data_directory_is_found_from_the_file() {
+    fn paths_are_found_from_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("synod.toml");
         std::fs::write(&path, example().to_toml()).unwrap();
         let config = Config::load(&path).unwrap();
         assert_eq!(config.data_dir, Some(directory.path().join("da\"ta")));
+        let Transport::Tls(files) = &config.transport else { panic!("{:?}", config.transport) };
+        assert_eq!(files.certificate, directory.path().join("node.crt"));
+        assert_eq!(files.key, Path::new("/k/node.key"));
         assert_eq!(config.own().id, NodeId(3));
         assert_eq!(config.acceptors(), 2);
     }

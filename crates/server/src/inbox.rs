@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use node::{History, Request, SnapshotError, StateMachine, Thawed};
-use paxos::{NodeId, Restored, Slot, SnapshotId};
+use node::{Frozen, History, Request, SnapshotError, StateMachine, Thawed};
+use paxos::{Ballot, HandOverRefusal, NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::hosted::Read;
@@ -33,10 +33,16 @@ pub enum Job<M: StateMachine = History> {
     },
     /// A client's request.
     Append(Request, ReplyTo<M::Output>),
+    /// A request that another node proposes: who wants to know what becomes of it here.
+    Expect(Request, ReplyTo<M::Output>),
+    /// Nobody waits any more for a request that was expected.
+    Forget(Request),
     /// A question to the state.
     Read(Read<M>),
     /// What this node sees.
     Status(oneshot::Sender<Status>),
+    /// The state as it is, for whoever wants it outside of the cluster.
+    Freeze(oneshot::Sender<Frozen<M>>),
     /// A state was made of another node's snapshot, or could not be.
     Thawed(Restored, Result<Box<Thawed<M>>, SnapshotError>),
     /// A snapshot can be read and given to others.
@@ -50,6 +56,18 @@ pub enum Job<M: StateMachine = History> {
     NotKept,
     /// Whether the journal has room for votes.
     Room(bool),
+    /// Another node is to lead.
+    HandOver {
+        /// Who; none: whoever could.
+        to: Option<NodeId>,
+        /// Where the answer goes: the ballot that leads now, or why this node goes on.
+        answer: oneshot::Sender<Result<Ballot, HandOverRefusal>>,
+    },
+    /// Take no new requests, and stop once what came before is answered, or then.
+    Leave {
+        /// When nobody is waited for any longer.
+        until: Instant,
+    },
     /// Stop, after everything that came before.
     Stop,
 }
@@ -61,6 +79,8 @@ pub struct ReplyTo<O = ()> {
     pub replies: mpsc::UnboundedSender<Replied<O>>,
     /// What pairs the answer with its question there.
     pub sequence: u64,
+    /// When it was asked.
+    pub asked: Instant,
 }
 
 /// An answer to one request.
@@ -87,7 +107,7 @@ pub struct Status {
     /// What it does at the moment.
     pub part: paxos::Part,
     /// The ballot that it leads, prepares or follows.
-    pub ballot: Option<paxos::Ballot>,
+    pub ballot: Option<Ballot>,
     /// Who leads, as far as it knows.
     pub leader: Option<NodeId>,
     /// One past the last slot of its chosen prefix.
@@ -98,8 +118,12 @@ pub struct Status {
     pub values: u64,
     /// Slots proposed here and not yet chosen.
     pub in_flight: u64,
+    /// Slots not known to be chosen, below one that is.
+    pub gaps: u64,
+    /// Clients' sessions that are open.
+    pub sessions: usize,
     /// What its acceptor has promised.
-    pub promised: Option<paxos::Ballot>,
+    pub promised: Option<Ballot>,
     /// Acceptors that have confirmed this leader lately.
     pub acceptors_reachable: usize,
     /// Whether its acceptor has lost votes and does not have them again yet.
@@ -131,10 +155,13 @@ impl<M: StateMachine> Job<M> {
     fn bytes(&self) -> usize {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
-            Job::Append(request, _) => request.command().len(),
+            Job::Append(request, _) | Job::Expect(request, _) | Job::Forget(request) => {
+                request.command().len()
+            }
             Job::Thawed(..) | Job::Kept { .. } => 0,
-            Job::Read(_) | Job::Status(_) => 0,
-            Job::NotKept | Job::Room(_) | Job::Stop => 0,
+            Job::Read(_) | Job::Status(_) | Job::Freeze(_) => 0,
+            Job::NotKept | Job::Room(_) => 0,
+            Job::HandOver { .. } | Job::Leave { .. } | Job::Stop => 0,
         }
     }
 }

@@ -3,15 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use client::Credentials;
 use paxos::{ClusterId, DiskId, NodeId, Rng};
 
-use crate::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
+use crate::config::{Config, Grant, Log, Node, Quorums, Role, Storage, Timing, Transport};
 use crate::data_dir;
 use crate::server::{End, Options, Server, Sockets, StartError};
+use crate::tls::{Authority, AuthorityError, Files, private};
+use crate::transport::network::PeerSocket;
+
+/// Local clusters do not last.
+const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 
 /// How many nodes of which kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,15 +32,33 @@ pub struct Layout {
     pub learners: u32,
 }
 
+/// How the nodes of a local cluster talk to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// Datagrams, without protection.
+    #[default]
+    Udp,
+    /// Streams, without protection.
+    Tcp,
+    /// Streams under TLS. The authority and the certificates are made for the cluster, below its
+    /// directory.
+    Tls,
+}
+
+/// The client of a cluster under TLS.
+const ADMIN: &str = "admin";
+
 /// A cluster in this process.
 pub struct Local {
     configs: BTreeMap<NodeId, Config>,
     running: BTreeMap<NodeId, Server>,
     options: Options,
+    credentials: Option<Credentials>,
 }
 
 impl Local {
-    /// Starts every node. Journals are made below `directory`, which must not hold any.
+    /// Starts every node, on plaintext datagrams. Journals are made below `directory`, which must
+    /// not hold any.
     ///
     /// Must be called within a tokio runtime.
     pub fn start(
@@ -44,10 +68,25 @@ impl Local {
         storage: Storage,
         options: Options,
     ) -> Result<Local, StartError> {
-        let (nodes, sockets) = nodes(layout)?;
+        Local::start_over(Way::Udp, layout, directory, timing, storage, options)
+    }
+
+    /// The same over another transport.
+    pub fn start_over(
+        way: Way,
+        layout: Layout,
+        directory: &Path,
+        timing: Timing,
+        storage: Storage,
+        options: Options,
+    ) -> Result<Local, StartError> {
+        let (nodes, sockets) = nodes(way, layout)?;
         let cluster = random()?;
-        let mut local = Local { configs: BTreeMap::new(), running: BTreeMap::new(), options };
-        for (node, sockets) in nodes.iter().zip(sockets) {
+        let (transports, credentials) = transports(way, ClusterId(cluster), &nodes, directory)?;
+        let clients = credentials.iter().map(|_| Grant::all(ADMIN)).collect::<Vec<_>>();
+        let (configs, running) = (BTreeMap::new(), BTreeMap::new());
+        let mut local = Local { configs, running, options, credentials };
+        for ((node, sockets), transport) in nodes.iter().zip(sockets).zip(transports) {
             let data_dir: Option<PathBuf> =
                 node.disk.map(|_| directory.join(format!("node-{}", node.id)));
             if let (Some(path), Some(disk)) = (&data_dir, node.disk) {
@@ -62,11 +101,14 @@ impl Local {
                 id: node.id,
                 data_dir,
                 listen: None,
+                shutdown_timeout: crate::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
                 timing,
+                transport,
                 storage,
-                clients: Vec::new(),
+                admin: None,
+                clients: clients.clone(),
                 nodes: nodes.clone(),
             };
             local.configs.insert(node.id, config.clone());
@@ -74,6 +116,11 @@ impl Local {
             local.running.insert(node.id, server);
         }
         Ok(local)
+    }
+
+    /// What a client needs that may do everything; none where nobody can show who it is.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
     }
 
     /// The configuration of each node, running or not.
@@ -126,6 +173,17 @@ impl Local {
         }
     }
 
+    /// Lets a node leave in order, as SIGTERM does; none if it does not run.
+    pub async fn leave(&mut self, node: NodeId) -> Option<End> {
+        let patience = self.configs.get(&node)?.shutdown_timeout;
+        self.leave_within(node, patience).await
+    }
+
+    /// The same, within another time.
+    pub async fn leave_within(&mut self, node: NodeId, patience: Duration) -> Option<End> {
+        Some(self.running.remove(&node)?.leave(patience).await)
+    }
+
     /// Starts a node again, from its journal if it has one.
     pub fn restart(&mut self, node: NodeId) -> Result<(), StartError> {
         let Some(config) = self.configs.get(&node) else {
@@ -158,7 +216,7 @@ impl Local {
     }
 }
 
-fn nodes(layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
+fn nodes(way: Way, layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
     let kinds: [(u32, &[Role]); 4] = [
         (layout.leaders, &[Role::Leader]),
         (layout.acceptors, &[Role::Acceptor]),
@@ -169,10 +227,13 @@ fn nodes(layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
     let mut nodes = Vec::new();
     let mut all = Vec::new();
     for (id, roles) in (1..).zip(each) {
-        let sockets = Sockets {
-            peers: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
-            clients: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let peers = match way {
+            Way::Udp => PeerSocket::bind(&Transport::PlaintextUdp, free)?,
+            Way::Tcp | Way::Tls => PeerSocket::bind(&Transport::PlaintextTcp, free)?,
         };
+        let clients = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let sockets = Sockets { peers, clients, admin: None };
         let has_disk = *roles != [Role::Leader];
         nodes.push(Node {
             id: NodeId(id),
@@ -184,6 +245,49 @@ fn nodes(layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
         all.push(sockets);
     }
     Ok((nodes, all))
+}
+
+/// The transport of each node, with what it takes.
+fn transports(
+    way: Way,
+    cluster: ClusterId,
+    nodes: &[Node],
+    directory: &Path,
+) -> io::Result<(Vec<Transport>, Option<Credentials>)> {
+    let plain = |transport: Transport| (vec![transport; nodes.len()], None);
+    match way {
+        Way::Udp => return Ok(plain(Transport::PlaintextUdp)),
+        Way::Tcp => return Ok(plain(Transport::PlaintextTcp)),
+        Way::Tls => {}
+    }
+    let failed = |error: AuthorityError| io::Error::other(error);
+    let authority = Authority::draw(cluster).map_err(failed)?;
+    let itself = authority.itself(CERTIFICATE_VALIDITY).map_err(failed)?;
+    let files = |id: NodeId| Files {
+        ca: directory.join("ca.crt"),
+        certificate: directory.join(format!("node-{id}.crt")),
+        key: directory.join(format!("node-{id}.key")),
+    };
+    private::write(&directory.join("ca.key"), itself.key.as_bytes())?;
+    private::write_public(&directory.join("ca.crt"), itself.certificate.as_bytes())?;
+    let certify = |node: &Node| {
+        let (hosts, files) = ([node.clients.ip().to_string()], files(node.id));
+        let issued = authority.node(node.id, &hosts, CERTIFICATE_VALIDITY).map_err(failed)?;
+        private::write(&files.key, issued.key.as_bytes())?;
+        private::write_public(&files.certificate, issued.certificate.as_bytes())?;
+        Ok(Transport::Tls(files))
+    };
+    let transports = nodes.iter().map(certify).collect::<io::Result<_>>()?;
+    let issued = authority.client(ADMIN, CERTIFICATE_VALIDITY).map_err(failed)?;
+    let credentials = Credentials {
+        ca: itself.certificate.into_bytes(),
+        certificate: Some(client::Certificate {
+            certificate: issued.certificate.into_bytes(),
+            key: issued.key.as_bytes().to_vec(),
+        }),
+        token: None,
+    };
+    Ok((transports, Some(credentials)))
 }
 
 fn random() -> io::Result<[u8; 16]> {

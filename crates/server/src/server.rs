@@ -1,7 +1,7 @@
 //! One node in this process: start, stop, kill.
 //!
 //! ```text
-//!   peers --- udp thread --+                        +-- adversary -- udp --- peers
+//!   peers ---- network ----+                        +-- adversary -- network -- peers
 //!                          +-- inbox -- protocol ---+
 //!   clients ----- api -----+     thread             +-- journal thread --+-- adversary ...
 //!                                                            disk
@@ -9,9 +9,8 @@
 //!
 //! Beside them a snapshot thread keeps what the protocol thread froze, and gives away parts of it.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -19,24 +18,28 @@ use std::time::{Duration, Instant};
 use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
+use client::proto::snapshots_server::SnapshotsServer;
 use node::History;
-use paxos::{Announce, ConfigurationError, Digest, Limits, NodeId, Slot};
+use paxos::{Announce, Ballot, ConfigurationError, Digest, HandOverRefusal, Limits, NodeId, Slot};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::admin::{Admin, Watched};
 use crate::api::Api;
 use crate::api::access::{Access, Guard};
 use crate::api::listener::listen;
-use crate::config::Config;
+use crate::api::save::Saves;
+use crate::config::{Config, Transport};
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
 use crate::inbox::{Inbox, Job, Status};
-use crate::membership::{cluster_id, configuration};
+use crate::membership::configuration;
 use crate::recovery;
 use crate::runtime::{Parts, Runtime};
 use crate::switches::Switches;
+use crate::tls::TlsError;
 use crate::transport::adversary::{Adversary, Faults};
-use crate::transport::udp::{self, Udp};
+use crate::transport::network::{Network, PeerSocket, open_tls};
 
 /// How long streams and calls of clients may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
@@ -63,15 +66,19 @@ pub struct Options {
     pub limits: Limits,
     /// The journal's files.
     pub journal: journal::Options,
+    /// Which commit this was built from, for the metrics; empty if that is not known.
+    pub commit: &'static str,
 }
 
 /// The sockets of a node, bound before it starts.
 #[derive(Debug)]
 pub struct Sockets {
     /// Between nodes.
-    pub peers: UdpSocket,
+    pub peers: PeerSocket,
     /// For clients.
     pub clients: TcpListener,
+    /// Metrics and health, where the configuration has a place for them.
+    pub admin: Option<TcpListener>,
 }
 
 /// Why a node does not start.
@@ -88,6 +95,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The node's certificates are not in order.
+    #[error("the certificates of this node are not in order: {0}")]
+    Tls(#[from] TlsError),
     /// The acceptor's directory cannot be used. It does not vote.
     #[error("this acceptor does not vote: {0}")]
     DataDir(#[from] DataDirError),
@@ -103,6 +113,7 @@ pub struct Server {
     runtime: Runtime,
     stopping: watch::Sender<bool>,
     api: tokio::task::JoinHandle<()>,
+    admin: Option<Admin>,
 }
 
 /// How a node ended.
@@ -136,8 +147,12 @@ impl Sockets {
         let (peers, clients) = (config.listens_at(own.peers), config.listens_at(own.clients));
         let failed = |address: SocketAddr| move |source| StartError::Listen { address, source };
         Ok(Sockets {
-            peers: UdpSocket::bind(peers).map_err(failed(peers))?,
+            peers: PeerSocket::bind(&config.transport, peers).map_err(failed(peers))?,
             clients: TcpListener::bind(clients).map_err(failed(clients))?,
+            admin: match config.admin {
+                Some(admin) => Some(TcpListener::bind(admin).map_err(failed(admin))?),
+                None => None,
+            },
         })
     }
 }
@@ -148,34 +163,35 @@ impl Server {
     /// Must be called within a tokio runtime: the client API runs on it.
     pub fn start(config: Config, sockets: Sockets, options: Options) -> Result<Server, StartError> {
         let origin = Instant::now();
+        // First: to read what is on the disk may take long, and somebody may ask how it goes.
+        let admin = sockets.admin.map(Admin::open).transpose()?;
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
+        let tls = open_tls(&config)?;
         let recovered = recovery::recover(&config, &configuration, &options, origin, &mut 0)?;
         let snapshot = recovered.snapshot;
         let ready = origin.elapsed();
 
         let counters = Arc::new(Counters::default());
         let (inbox, jobs) = Inbox::new();
-        let addresses: BTreeMap<_, _> =
-            config.nodes.iter().filter(|node| node.id != me).map(|n| (n.id, n.peers)).collect();
-        let udp =
-            Udp::new(me, cluster_id(&config), sockets.peers, addresses, udp::Options::default())?;
-        let udp = Arc::new(udp);
-        let adversary = Arc::new(Adversary::new(udp.clone(), options.faults)?);
+        let network = Arc::new(Network::new(&config, sockets.peers, tls)?);
+        let adversary = Arc::new(Adversary::new(network.clone(), options.faults)?);
         let failed = Arc::new(AtomicBool::new(false));
         let runtime = Runtime::start(Parts {
-            member: (me, configuration),
+            member: (me, configuration.clone()),
             recovered,
             like: History::within(config.storage.history_bytes),
             inbox: (inbox.clone(), jobs),
             outbound: adversary.clone(),
             counters: counters.clone(),
+            events: None,
             failed: failed.clone(),
             origin,
         })?;
 
-        let switches = Arc::new(Switches { dev: options.dev, failed, adversary, udp, counters });
+        let switches =
+            Arc::new(Switches { dev: options.dev, failed, adversary, network, counters });
         let (stopping, stopping_seen) = watch::channel(false);
         let api = Api {
             inbox: inbox.clone(),
@@ -185,18 +201,23 @@ impl Server {
             origin,
             stopping: stopping_seen.clone(),
         };
-        let api = serve(api, sockets.clients, stopping_seen)?;
+        switches.network.renew(stopping_seen.clone());
+        let api = serve(api, sockets.clients, stopping_seen.clone())?;
 
         let heard = switches.adversary.clone();
         let into = inbox;
-        // Last: from here on the listener's thread holds on to everything, until it is stopped.
-        switches.udp.listen(move |from, bytes| {
+        // Last: from here on the listener holds on to everything, until it is stopped.
+        switches.network.listen(move |from, bytes| {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
+        if let Some(admin) = &admin {
+            let shown = (switches.clone(), runtime.sights(), runtime.threads(), stopping_seen);
+            admin.watch(Watched::new(config.clone(), configuration, shown, options.commit));
+        }
         let (peers, clients) = (own.peers, own.clients);
         tracing::info!(node = me.0, %peers, %clients, %snapshot, ?ready, "started");
-        Ok(Server { config, switches, runtime, stopping, api })
+        Ok(Server { config, switches, runtime, stopping, api, admin })
     }
 
     /// The node's configuration.
@@ -204,9 +225,23 @@ impl Server {
         &self.config
     }
 
+    /// Where it tells metrics and health, if it does.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
     /// What can be changed while it runs.
     pub fn switches(&self) -> &Switches {
         &self.switches
+    }
+
+    /// Looks for new certificates now, as it does by itself every few seconds. Says whether there
+    /// were any; false for a node that has none at all. Reads files: not for asynchronous code.
+    ///
+    /// # Errors
+    /// If they are not in order. Those that were in force stay so.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        self.switches.network.tls().map_or(Ok(false), |tls| tls.reload())
     }
 
     /// What it sees of itself; none once it has ended.
@@ -226,6 +261,20 @@ impl Server {
         self.end().await
     }
 
+    /// Stops and lets the cluster go on: another node leads first, then what is under way is
+    /// answered, then it stops as [`Server::stop`] does. Once `patience` is over it stops all the
+    /// same.
+    pub async fn leave(self, patience: Duration) -> End {
+        self.runtime.leave(patience).await;
+        self.stop().await
+    }
+
+    /// Has another node lead, and says at which ballot it does, or why it does not. None if this
+    /// node has ended or is overloaded.
+    pub async fn hand_over(&self, to: Option<NodeId>) -> Option<Result<Ballot, HandOverRefusal>> {
+        self.runtime.hand_over(to).await
+    }
+
     /// Ends at once, as a crash would: nothing more is written, synced or sent.
     pub async fn kill(self) -> End {
         self.runtime.kill();
@@ -238,7 +287,7 @@ impl Server {
         let Server { runtime, switches, api, .. } = self;
         let joined = tokio::task::spawn_blocking(move || {
             let end = runtime.join();
-            switches.udp.stop();
+            switches.network.stop();
             switches.adversary.stop();
             end
         });
@@ -257,10 +306,11 @@ fn serve(
 ) -> io::Result<tokio::task::JoinHandle<()>> {
     listener.set_nonblocking(true)?;
     let counters = api.switches.counters.clone();
-    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, counters.clone());
-    let access = match &api.config.clients[..] {
-        [] => Access::Open,
-        grants => Access::Granted(grants.into()),
+    let tls = api.switches.network.tls().cloned();
+    let incoming = listen(tokio::net::TcpListener::from_std(listener)?, tls, counters.clone());
+    let access = match &api.config.transport {
+        Transport::Tls(_) => Access::Granted(api.config.clients[..].into()),
+        Transport::PlaintextTcp | Transport::PlaintextUdp => Access::Open,
     };
     let server = tonic::transport::Server::builder()
         .initial_stream_window_size(4 << 20)
@@ -272,6 +322,7 @@ fn serve(
         .layer(Guard { access, counters })
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
+        .add_service(SnapshotsServer::new(Saves::new(api.clone())))
         .add_service(ChaosServer::new(api))
         .serve_with_incoming_shutdown(incoming, async move {
             // An error says that the server is gone, which is as good as a word.

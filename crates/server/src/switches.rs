@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::counters::Counters;
 use crate::transport::adversary::{Adversary, Faults};
-use crate::transport::udp::Udp;
+use crate::transport::network::Network;
 
 /// The switches of one node.
 pub struct Switches {
@@ -17,9 +17,9 @@ pub struct Switches {
     /// timers: to itself it looks like a network that is gone.
     pub failed: Arc<AtomicBool>,
     /// Between the node and its network.
-    pub adversary: Arc<Adversary<Arc<Udp>>>,
+    pub adversary: Arc<Adversary<Arc<Network>>>,
     /// The network.
-    pub udp: Arc<Udp>,
+    pub network: Arc<Network>,
     /// What is counted.
     pub counters: Arc<Counters>,
 }
@@ -43,8 +43,22 @@ impl Switches {
     /// Every counter of the node, its transport's included.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let mut all = self.counters.all();
-        let transport = self.udp.counters().into_iter().chain(self.adversary.counters());
-        all.extend(transport.map(|(name, count)| (format!("network_{name}"), count)));
+        all.extend(self.network());
         all
+    }
+
+    /// What has no metric of its own.
+    pub(crate) fn named(&self) -> BTreeMap<String, u64> {
+        let named = self.counters.named().into_iter();
+        named.map(|(name, count)| (name.to_owned(), count)).chain(self.network()).collect()
+    }
+
+    fn network(&self) -> impl Iterator<Item = (String, u64)> {
+        let adversary = self.adversary.counters();
+        let adversary = adversary.into_iter().map(|(name, count)| (name.to_owned(), count));
+        let transport = self.network.counters().into_iter().chain(adversary);
+        let tls = self.network.tls().map(|tls| tls.counters()).unwrap_or_default();
+        let tls = tls.into_iter().map(|(name, count)| (format!("tls_{name}"), count));
+        transport.map(|(name, count)| (format!("network_{name}"), count)).chain(tls)
     }
 }

@@ -201,7 +201,10 @@ impl Teller {
             | Message::ReadIndexReply { .. }
             | Message::Kept { .. }
             | Message::FetchPart { .. }
-            | Message::Part { .. } => return None,
+            | Message::Part { .. }
+            | Message::Offer { .. }
+            | Message::Willing { .. }
+            | Message::HandOver { .. } => return None,
         }
         Some(parts)
     }

@@ -47,6 +47,9 @@ pub struct Faults {
     pub jump: u64,
     /// An acceptor's disk is lost for good, if the others can elect a leader; later it is replaced.
     pub lost_disk: u64,
+    /// An operator has another node lead.
+    #[serde(default)]
+    pub hand_over: u64,
     /// How far a clock may drift, in permille of true time; below 1000.
     pub drift_permille_max: u64,
     /// How far a clock jumps, at most.
@@ -147,6 +150,7 @@ impl Faults {
         drift: 0,
         jump: 0,
         lost_disk: 0,
+        hand_over: 0,
         drift_permille_max: 0,
         jump_us_max: 0,
         replace_us_max: 0,
@@ -196,6 +200,7 @@ impl Faults {
             drift: up_to(2),
             jump: up_to(1),
             lost_disk: 0,
+            hand_over: 0,
             drift_permille_max: up_to(400),
             jump_us_max: 1_000 + up_to(2_000_000),
             replace_us_max: 0,

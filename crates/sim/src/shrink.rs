@@ -134,7 +134,7 @@ impl Shrinker<'_> {
 
 type Change = fn(&mut Options);
 
-const CALMER: [Change; 14] = [
+const CALMER: [Change; 15] = [
     |options| options.faults.weather = Weather::CALM,
     |options| options.faults.disk = DiskSpeed::STEADY,
     |options| options.faults.weather.loss_permille = 0,
@@ -145,6 +145,7 @@ const CALMER: [Change; 14] = [
     |options| options.faults.damage_permille = 0,
     |options| options.faults.rot_permille = 0,
     |options| options.faults.lost_disk = 0,
+    |options| options.faults.hand_over = 0,
     |options| options.limits = Limits::default(),
     |options| options.announce = Announce::default(),
     |options| options.shape.failed = 0,

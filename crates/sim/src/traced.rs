@@ -252,6 +252,12 @@ fn of_message(message: &Message) -> Said {
             Said { slots: snapshot.and_then(|snapshot| onward(snapshot.below)), ..said }
         }
         Message::Part { snapshot, .. } => Said { slots: onward(snapshot.below), ..said },
+        Message::Offer { ballot, .. } | Message::HandOver { ballot, .. } => {
+            Said { ballot: Some(*ballot), ..said }
+        }
+        Message::Willing { ballot, chosen, .. } => {
+            Said { ballot: Some(*ballot), chosen: Some(*chosen), ..said }
+        }
     }
 }
 
@@ -326,6 +332,9 @@ fn of_event(event: &Event) -> (EventKind, Said) {
         Event::NoRoom { ballot } => (EventKind::NoRoom, at(ballot)),
         Event::Suspect { below } => (EventKind::Suspect, from(below)),
         Event::Restored { below } => (EventKind::Restored, from(below)),
+        Event::HandsOver { to } => (EventKind::HandsOver, Said { peer: to.0, ..Said::default() }),
+        Event::KeepsLeading { ballot } => (EventKind::KeepsLeading, at(ballot)),
+        Event::TakesOver { from: ballot } => (EventKind::TakesOver, at(ballot)),
     }
 }
 
@@ -422,6 +431,9 @@ fn kind(message: &Message) -> MessageKind {
         paxos::Kind::Kept => MessageKind::Kept,
         paxos::Kind::FetchPart => MessageKind::FetchPart,
         paxos::Kind::Part => MessageKind::Part,
+        paxos::Kind::Offer => MessageKind::Offer,
+        paxos::Kind::Willing => MessageKind::Willing,
+        paxos::Kind::HandOver => MessageKind::HandOver,
     }
 }
 

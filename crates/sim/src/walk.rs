@@ -154,11 +154,12 @@ impl Options {
             spared: BTreeSet::new(),
             broken: None,
         };
-        // Drawn last, so that the rest of a seed's world is as it was before disks rotted, and
-        // before they were lost.
+        // Drawn last, so that the rest of a seed's world is as it was before disks rotted, before
+        // they were lost, and before leaders handed over.
         options.faults.rot_permille = rng.below(401) * rng.below(2);
         options.faults.lost_disk = rng.below(3) * rng.below(2);
         options.faults.replace_us_max = 20_000 + rng.below(800_000);
+        options.faults.hand_over = rng.below(9) * rng.below(2);
         options
     }
 

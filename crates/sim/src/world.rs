@@ -7,6 +7,7 @@
 
 mod agenda;
 mod end;
+mod handing;
 mod hosts;
 mod lives;
 mod misfortune;
@@ -34,6 +35,7 @@ use crate::walk::{Options, Statistics};
 use crate::workload::{Heard, Question, Workload};
 
 use agenda::Agenda;
+use handing::Wishes;
 use hosts::Hosts;
 use misfortune::Mend;
 use reads::LastRead;
@@ -62,6 +64,7 @@ pub struct World {
     confirmed: BTreeSet<(NodeId, Ballot)>,
     /// How many misfortunes were due, those that were spared included.
     misfortunes: u64,
+    wishes: Wishes,
     checks: Checks,
     fingerprint: Fingerprint,
     recording: Recording,
@@ -128,6 +131,7 @@ impl World {
             now: Instant(0),
             luck,
             misfortunes: 0,
+            wishes: Wishes::default(),
             agenda: Agenda::new(),
             workload,
             readers,
@@ -343,6 +347,9 @@ impl World {
         }
         for (ticket, reply) in effects.reads.drain(..) {
             self.read_reply(id, ticket, reply)?;
+        }
+        for (wish, outcome) in effects.replica.handed_over.drain(..) {
+            self.handed_over(id, wish, outcome)?;
         }
         for envelope in effects.replica.send.drain(..) {
             self.post(id, self.cause, envelope)?;

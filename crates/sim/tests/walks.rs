@@ -113,3 +113,21 @@ fn full_disks_that_have_lost_votes_take_none_and_mend_later() {
     }
     assert!(total.events["no_room"] > 0 && total.events["suspect"] > 0, "{:?}", total.events);
 }
+
+#[test]
+fn operators_move_the_leader_whatever_else_goes_wrong() {
+    let mut total = Statistics::default();
+    for seed in 0..200 {
+        let mut options = Options::drawn(seed);
+        options.faults.hand_over = 12;
+        options.faults.pause_us_max = options.faults.pause_us_max.min(150_000);
+        let outcome = walk(seed, &options);
+        if let Some(violation) = outcome.violation {
+            panic!("{violation}\n{options:?}");
+        }
+        total.add(&outcome.statistics);
+    }
+    for event in ["hands_over", "takes_over", "keeps_leading"] {
+        assert!(total.events.get(event).is_some_and(|count| *count > 50), "{:?}", total.events);
+    }
+}

@@ -21,7 +21,7 @@ use client::proto::StatusResponse;
 use client::{Client, Options as ClientOptions};
 use paxos::{ClusterId, DiskId, NodeId};
 use serde_json::json;
-use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing};
+use server::config::{Config, Log, Node, Quorums, Role, Storage, Timing, Transport};
 use server::file_disk::FileDisk;
 use server::{Options, Server, Sockets, data_dir};
 
@@ -141,13 +141,16 @@ impl Cluster {
                 id: node.id,
                 data_dir: Some("data".into()),
                 listen: None,
+                shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(VOTERS),
                 timing: Timing {
                     heartbeat: Duration::from_millis(100),
                     election_timeout: Duration::from_secs(1),
                 },
+                transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
+                admin: None,
                 clients: Vec::new(),
                 nodes: nodes.clone(),
             };

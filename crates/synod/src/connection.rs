@@ -125,8 +125,10 @@ const DENIED: &str = "show who you are with --credentials DIR; [[client]] in the
                       who may do what";
 
 fn unreachable(message: String) -> CliError {
-    CliError::new("unreachable", Exit::Unreachable, message)
-        .hint("is the node running? `synod cluster status` asks each of them")
+    CliError::new("unreachable", Exit::Unreachable, message).hint(
+        "is the node running, and does it want to know who asks (--credentials DIR)? \
+         `synod cluster status` asks each of them",
+    )
 }
 
 #[cfg(test)]

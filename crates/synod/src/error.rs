@@ -145,6 +145,9 @@ impl From<StartError> for CliError {
             StartError::Configuration(_) => CliError::new("config", Exit::Usage, message),
             StartError::Listen { .. } => CliError::new("listen", Exit::Failed, message)
                 .hint("is this node running already? each address serves one node"),
+            StartError::Tls(error) => {
+                CliError::new("certificate", Exit::Usage, message).hint(error.hint())
+            }
             StartError::DataDir(error) => CliError { message, ..error.into() },
             StartError::System(_) => CliError::new("system", Exit::Failed, message),
         }

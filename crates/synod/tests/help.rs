@@ -6,13 +6,22 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 50] = [
     "",
     "demo",
     "init",
     "init cluster",
     "init replacement",
+    "init certificate",
+    "init authority",
+    "init journal",
+    "init systemd",
+    "init compose",
     "serve",
+    "config",
+    "config show",
+    "config check",
+    "config explain",
     "log",
     "log append",
     "log read",
@@ -20,6 +29,17 @@ const COMMANDS: [&str; 30] = [
     "cluster",
     "cluster status",
     "cluster health",
+    "cluster transfer-leader",
+    "snapshot",
+    "snapshot save",
+    "snapshot verify",
+    "snapshot restore",
+    "inspect",
+    "inspect wal",
+    "inspect slot",
+    "inspect promises",
+    "inspect verify",
+    "inspect snapshots",
     "chaos",
     "chaos fail",
     "chaos recover",
@@ -92,7 +112,7 @@ fn the_list_of_pages_is_complete() {
         let page = help(command, "-h");
         let listed = page.lines().filter_map(|line| {
             let (name, about) = line.strip_prefix("  ")?.split_once("  ")?;
-            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase());
+            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
             (is_name && !name.is_empty() && !about.trim().is_empty()).then_some(name)
         });
         for name in listed {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use client::{Client, Consistency, Options};
+use client::{Client, Consistency};
 use cluster::{Cluster, PATIENCE};
 use paxos::Slot;
 use seven::{LEADERS, SEVEN};
@@ -83,10 +83,7 @@ async fn appends(client: Client, name: u64, watch: Watch) -> Notes {
     notes
 }
 
-async fn reads(endpoint: String, node: &'static str, watch: Watch) -> Notes {
-    let timeout = Duration::from_secs(3);
-    let client = Client::new(Options { timeout, ..Options::new(vec![endpoint]) });
-    let client = client.expect("a client");
+async fn reads(client: Client, node: &'static str, watch: Watch) -> Notes {
     let mut notes = Notes::default();
     let mut first = 0;
     while watch.goes_on() {
@@ -122,7 +119,8 @@ async fn whoever_was_answered_first_never_stands_behind() {
     }
     for (leader, node) in LEADERS.into_iter().enumerate() {
         for _ in 0..READERS_EACH {
-            clients.spawn(reads(cluster.endpoint(leader), node, watch.clone()));
+            let client = cluster.client_within(&[leader], Duration::from_secs(3));
+            clients.spawn(reads(client, node, watch.clone()));
         }
     }
     watch.wait_for(300).await;

@@ -173,11 +173,14 @@ pub enum MessageKind {
     Kept = 18,
     FetchPart = 19,
     Part = 20,
+    Offer = 21,
+    Willing = 22,
+    HandOver = 23,
 }
 
 impl MessageKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [MessageKind; 20] = [
+    pub const ALL: [MessageKind; 23] = [
         MessageKind::Prepare,
         MessageKind::Promise,
         MessageKind::Reject,
@@ -198,6 +201,9 @@ impl MessageKind {
         MessageKind::Kept,
         MessageKind::FetchPart,
         MessageKind::Part,
+        MessageKind::Offer,
+        MessageKind::Willing,
+        MessageKind::HandOver,
     ];
 
     /// As metrics and captions spell it.
@@ -223,6 +229,9 @@ impl MessageKind {
             MessageKind::Kept => "kept",
             MessageKind::FetchPart => "fetch_part",
             MessageKind::Part => "part",
+            MessageKind::Offer => "offer",
+            MessageKind::Willing => "willing",
+            MessageKind::HandOver => "hand_over",
         }
     }
 }
@@ -301,11 +310,17 @@ pub enum EventKind {
     Restored = 115,
     /// An acceptor may have forgotten votes below the first of `slots`; at the first slot, none.
     Suspect = 116,
+    /// A leader holds back new values and lets the `peer` lead.
+    HandsOver = 117,
+    /// Nobody took over from it at `ballot`; it goes on.
+    KeepsLeading = 118,
+    /// A node prepares, because the leader at `ballot` lets it.
+    TakesOver = 119,
 }
 
 impl EventKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [EventKind; 34] = [
+    pub const ALL: [EventKind; 37] = [
         EventKind::Started,
         EventKind::Ended,
         EventKind::PromisePersisted,
@@ -340,6 +355,9 @@ impl EventKind {
         EventKind::NoRoom,
         EventKind::Restored,
         EventKind::Suspect,
+        EventKind::HandsOver,
+        EventKind::KeepsLeading,
+        EventKind::TakesOver,
     ];
 
     /// As exports and captions spell it.
@@ -379,6 +397,9 @@ impl EventKind {
             EventKind::NoRoom => "no_room",
             EventKind::Restored => "restored",
             EventKind::Suspect => "suspect",
+            EventKind::HandsOver => "hands_over",
+            EventKind::KeepsLeading => "keeps_leading",
+            EventKind::TakesOver => "takes_over",
         }
     }
 }

@@ -39,11 +39,19 @@ impl Proposer {
         introduced || !self.queue.is_empty()
     }
 
+    /// Lets go of the values that wait and were never proposed.
+    pub fn hand_back_unproposed(&mut self) -> Vec<Command> {
+        let fresh: Vec<Command> = self.queue.drain(self.requeued.min(self.queue.len())..).collect();
+        self.queue_bytes -= fresh.iter().map(|command| command.len()).sum::<usize>();
+        fresh
+    }
+
     /// Lets go of every value that it introduced or queued; another node leads now.
     pub fn hand_back(&mut self) -> Vec<Command> {
         let introduced = self.take_introduced();
         self.state = State::Idle(Introduced::new());
         self.queue_bytes = 0;
+        self.requeued = 0;
         introduced.into_values().chain(mem::take(&mut self.queue)).collect()
     }
 
@@ -62,6 +70,7 @@ impl Proposer {
 
     /// Puts values back at the head of the queue, in their order.
     pub(super) fn requeue(&mut self, commands: Vec<Command>) {
+        self.requeued += commands.len();
         for command in commands.into_iter().rev() {
             self.queue_bytes += command.len();
             self.queue.push_front(command);

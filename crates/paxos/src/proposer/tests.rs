@@ -247,6 +247,30 @@ fn values_come_back_in_their_order() {
 }
 
 #[test]
+fn what_was_never_proposed_is_told_apart() {
+    let mut proposer = Proposer::new(NodeId(1), Incarnation(1));
+    elect(&mut proposer, &[]);
+    let commands: Vec<Command> = (1..=3).map(|byte| vec![byte].into()).collect();
+    proposer.propose(commands[..1].to_vec(), &Limits::default());
+    proposed(&mut proposer);
+    proposer.propose(commands[1..2].to_vec(), &Limits::default());
+    let other = value(9);
+    proposer.prepare(&configuration(), Slot(2), |_| Some(&other));
+    proposer.propose(commands[2..].to_vec(), &Limits::default());
+    let mut again = proposer.clone();
+    assert_eq!(proposer.hand_back_unproposed(), commands[1..]);
+    assert_eq!(proposer.hand_back(), commands[..1], "it lost its slot to another");
+    let limits = Limits { queue_bytes_max: 3, ..Limits::default() };
+    assert!(proposer.propose(commands.clone(), &limits).is_empty(), "no bytes are left behind");
+    assert_eq!(proposer.hand_back_unproposed(), commands);
+    // Once it has a slot again, those behind it are the first that never had one.
+    elect(&mut again, &[]);
+    proposed(&mut again);
+    again.propose(commands[1..2].to_vec(), &Limits::default());
+    assert_eq!(again.hand_back_unproposed(), commands[1..2]);
+}
+
+#[test]
 fn a_value_that_does_not_fit_holds_back_those_behind_it() {
     let limits = Limits { queue_bytes_max: 4, ..Limits::default() };
     let mut proposer = Proposer::new(NodeId(1), Incarnation(1));

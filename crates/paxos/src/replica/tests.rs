@@ -1,6 +1,7 @@
 //! What one replica answers, to whom, and what it makes of what it hears.
 
 use alloc::vec;
+use core::time::Duration;
 
 use super::*;
 use crate::ballot::Incarnation;

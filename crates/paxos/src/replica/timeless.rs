@@ -11,6 +11,7 @@ use super::Replica;
 use crate::catchup::{Catchup, Target};
 use crate::effects::Effects;
 use crate::election::Election;
+use crate::handover::{Handover, Standby};
 use crate::mend::Mend;
 use crate::resend::Resend;
 use crate::rng::Rng;
@@ -65,6 +66,8 @@ impl Replica {
         if let Some((ballot, chosen)) = word {
             self.mend.heard(ballot, chosen);
         }
+        self.handover = Handover::new(&timing);
+        self.standby = Standby::default();
         self.contact = Contact::default();
         self.witness = Witness::default();
     }

@@ -76,6 +76,9 @@ fn messages() -> Vec<Message> {
         Message::Kept { below: Slot(8) },
         Message::FetchPart { snapshot: Some(snapshot()), offset: 5 },
         Message::Part { snapshot: snapshot(), offset: 5, bytes: b"hi".as_slice().into() },
+        Message::Offer { ballot, number: 2 },
+        Message::Willing { ballot, number: 2, chosen: Slot(10) },
+        Message::HandOver { ballot, number: 2 },
     ]
 }
 
@@ -166,6 +169,9 @@ fn the_bytes_are_the_documented_ones() {
             ),
         ),
         (9, format!("020a{head}0800000000000000{owner}ffffffffffffffff")),
+        (20, format!("0215{head}{owner}0200000000000000")),
+        (21, format!("0216{head}{owner}02000000000000000a00000000000000")),
+        (22, format!("0217{head}{owner}0200000000000000")),
     ];
     for (kind, bytes) in golden {
         assert_eq!(hex(&encoded(&messages()[kind])), bytes);

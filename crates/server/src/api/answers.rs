@@ -33,7 +33,7 @@ pub(super) fn response(config: &Config, replied: Replied) -> AppendResponse {
                 Some(leader) => format!("node {leader} took over before it was known to be chosen"),
                 None => "lost from sight before it was known to be chosen".into(),
             };
-            Outcome::Unknown(proto::Unknown { reason })
+            Outcome::Unknown(proto::Unknown { reason, leader: hint(config, leader) })
         }
         Answer::Node(Reply::Refused(Refused::Answered)) => {
             refused("this sequence is answered already".into())
@@ -135,12 +135,12 @@ pub(super) fn status(api: &Api, status: &Status) -> proto::StatusResponse {
     }
 }
 
-fn hint(config: &Config, leader: Option<NodeId>) -> Option<proto::Leader> {
+pub(super) fn hint(config: &Config, leader: Option<NodeId>) -> Option<proto::Leader> {
     let leader = config.nodes.iter().find(|node| Some(node.id) == leader)?;
     Some(proto::Leader { node: leader.id.0, address: leader.clients.to_string() })
 }
 
-fn ballot(ballot: Ballot) -> proto::Ballot {
+pub(super) fn ballot(ballot: Ballot) -> proto::Ballot {
     proto::Ballot {
         round: ballot.round,
         leader: ballot.leader.0,

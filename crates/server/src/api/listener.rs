@@ -15,11 +15,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 
 use super::strangers::{Standing, Strangers};
 use crate::counters::Counters;
+use crate::tls::{Identity, Tls};
 
 /// Connections at once, at most: known ones, and strangers.
 const CONNECTIONS_MAX: usize = 1024;
@@ -33,6 +37,9 @@ const STRANGE_MAX: Duration = Duration::from_secs(5);
 /// After a failed accept: most likely the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// HTTP/2, in a handshake's words.
+const PROTOCOL: &[u8] = b"h2";
+
 /// Connections that wait to be served.
 const WAITING_MAX: usize = 64;
 
@@ -45,9 +52,12 @@ pub struct Caller {
     pub standing: Arc<Standing>,
 }
 
+/// In plain text, or not.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// A client's connection.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     caller: Caller,
     /// Returns when a stranger has to go; none once it is known, or had to.
     strange: Option<Pin<Box<Time>>>,
@@ -57,16 +67,18 @@ pub struct Connection {
 /// Until a stranger has to go.
 type Time = dyn Future<Output = ()> + Send;
 
-/// Takes connections until the stream that it gives back is dropped.
+/// Takes connections until the stream that it gives back is dropped. With `tls` each begins with a
+/// handshake, in which a client may show a certificate.
 pub fn listen(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     counters: Arc<Counters>,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (out, incoming) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         tokio::select! {
             () = out.closed() => {}
-            () = accept(&listener, &counters, &out) => {}
+            () = accept(&listener, tls.as_ref(), &counters, &out) => {}
         }
     });
     ReceiverStream::new(incoming)
@@ -74,6 +86,7 @@ pub fn listen(
 
 async fn accept(
     listener: &TcpListener,
+    tls: Option<&Arc<Tls>>,
     counters: &Arc<Counters>,
     out: &mpsc::Sender<io::Result<Connection>>,
 ) {
@@ -97,13 +110,70 @@ async fn accept(
         if stream.set_nodelay(true).is_err() {
             continue; // It is gone already.
         }
-        let strange = strange(standing.clone(), counters.clone());
-        let caller = Caller { certified: None, standing };
-        let connection =
-            Connection { stream, caller, strange: Some(Box::pin(strange)), _place: place };
+        let strange = Box::pin(strange(standing.clone(), counters.clone()));
+        let newcomer = Newcomer { stream, standing, strange, place };
+        let connection = match tls {
+            None => newcomer.in_plain_text(),
+            Some(tls) => {
+                // As many of these wait as there are strangers.
+                let (tls, counters, out) = (tls.clone(), counters.clone(), out.clone());
+                tokio::spawn(async move {
+                    if let Some(connection) = newcomer.secured(&tls, &counters).await {
+                        // An error says that nobody serves any more.
+                        out.send(Ok(connection)).await.ok();
+                    }
+                });
+                continue;
+            }
+        };
         if out.send(Ok(connection)).await.is_err() {
             return;
         }
+    }
+}
+
+/// A connection of which nothing is known yet.
+struct Newcomer {
+    stream: TcpStream,
+    standing: Arc<Standing>,
+    strange: Pin<Box<Time>>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Newcomer {
+    fn in_plain_text(self) -> Connection {
+        let Newcomer { stream, standing, strange, place } = self;
+        let caller = Caller { certified: None, standing };
+        let stream = Either::Left(stream);
+        Connection { stream, caller, strange: Some(strange), _place: place }
+    }
+
+    /// None if the handshake fails or takes too long; that is counted.
+    async fn secured(self, tls: &Tls, counters: &Counters) -> Option<Connection> {
+        let Newcomer { stream, standing, mut strange, place } = self;
+        let config = tls.material().accepting_strangers(&[PROTOCOL]);
+        let handshake = TlsAcceptor::from(config).accept(stream);
+        let stream = tokio::select! {
+            shaken = handshake => shaken,
+            () = &mut strange => return None,
+        };
+        let Ok(stream) = stream else {
+            counters.count("clients_refused_handshake");
+            return None;
+        };
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let certified = match shown.map(|shown| Identity::of(shown, tls.cluster())) {
+            None => None,
+            Some(Some(Identity::Client(name))) => Some(name.into()),
+            Some(_) => {
+                // A node's, or another cluster's: nobody is whom it names here.
+                counters.count("clients_refused_certificate");
+                return None;
+            }
+        };
+        let caller = Caller { certified, standing };
+        let stream = Either::Right(Box::new(stream));
+        Some(Connection { stream, caller, strange: Some(strange), _place: place })
     }
 }
 
@@ -203,7 +273,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let counters = Arc::new(Counters::default());
-        Listening { address, incoming: listen(listener, counters.clone()), counters }
+        Listening { address, incoming: listen(listener, None, counters.clone()), counters }
     }
 
     impl Listening {

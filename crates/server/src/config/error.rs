@@ -33,10 +33,10 @@ pub enum Problem {
     /// Not TOML, a missing key, or a value of the wrong type.
     #[error("{0}")]
     Malformed(String),
-    /// A key, a role or a permission that does not exist.
+    /// A key, a role, a permission or a transport that does not exist.
     #[error("unknown {kind} `{word}`")]
     Unknown {
-        /// "key", "role", "permission" or "variable".
+        /// "key", "role", "permission", "transport" or "variable".
         kind: &'static str,
         /// As it is written.
         word: String,
@@ -79,12 +79,20 @@ pub enum Problem {
         /// The earlier node.
         other: u32,
     },
+    /// Metrics would be told where clients are served.
+    #[error("`address` of [admin] is where node {0} serves clients")]
+    AdminTaken(u32),
     /// A client's name is no label of a name.
     #[error("`{0}` names no client: 1 to 63 lower-case letters, digits and hyphens inside")]
     ClientName(String),
     /// Two clients have one name or one token.
     #[error("client `{0}` has the name or the token of an earlier one")]
     ClientTwice(String),
+    /// Clients are named where nobody can show who it is.
+    #[error(
+        "the transport is \"{0}\", in which nobody can show who it is: [[client]] protects nothing"
+    )]
+    ClientsUnknown(&'static str),
     /// A client may do nothing.
     #[error("client `{0}` has no permission: some of append, read, operate")]
     NoPermission(String),
@@ -157,6 +165,15 @@ pub enum Problem {
         /// How many there are.
         acceptors: u32,
     },
+    /// Nothing says how messages travel between nodes.
+    #[error("`transport` is missing in [network]: how nodes talk to each other")]
+    TransportMissing,
+    /// TLS without certificates.
+    #[error("the transport is \"tls\", and there is no [tls] with `ca`, `certificate` and `key`")]
+    TlsMissing,
+    /// Certificates that nobody would look at.
+    #[error("the transport is \"{0}\" and has no use for [tls]")]
+    TlsUnused(&'static str),
     /// A duration that cannot be read or is out of range.
     #[error("`{key}`: {reason}")]
     Timing {
@@ -186,9 +203,26 @@ impl ConfigError {
             Problem::Unknown { nearest: Some(nearest), .. } => {
                 Some(format!("did you mean `{nearest}`?"))
             }
+            Problem::Unknown { kind: "transport", nearest: None, .. } => {
+                let names = super::Transport::NAMES.map(|name| format!("\"{name}\""));
+                Some(format!("write one of {}", names.join(", ")))
+            }
             Problem::QuorumsDisjoint { acceptors, .. } => {
                 Some(format!("phase1 + phase2 must be more than {acceptors}"))
             }
+            Problem::TransportMissing => Some(
+                "write `transport = \"tls\"` there, or, on a network that you trust, \
+                 \"plaintext-tcp\" or \"plaintext-udp\": the same at all nodes"
+                    .to_owned(),
+            ),
+            Problem::TlsMissing => {
+                Some("`synod init certificate` writes the files, and the lines to add".to_owned())
+            }
+            Problem::TlsUnused(_) => Some(
+                "remove [tls], or write `transport = \"tls\"`: a plaintext transport protects \
+                 nothing"
+                    .to_owned(),
+            ),
             Problem::Unreadable(source) if source.kind() == io::ErrorKind::NotFound => {
                 Some("`synod init cluster --dir DIR` writes one for each node".to_owned())
             }

@@ -17,6 +17,7 @@ use super::error::{Located, nearest};
 use super::grants::{GrantShape, grants};
 use super::layers::{Reading, laid_over};
 use super::names::Resolve;
+use super::transport::{NetworkShape, TlsShape, transport};
 use super::{
     Config, HEARTBEATS_PER_TIMEOUT_MIN, Log, NODES_MAX, Node, Problem, Quorums, Role, Storage,
     Timing, count_acceptors, format_size, parse_duration, parse_identity, parse_size,
@@ -25,6 +26,8 @@ use super::{
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const SHUTDOWN_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 /// Less would be a snapshot for every few values.
 const STORAGE_BYTES_MIN: u64 = 64 << 10;
@@ -40,10 +43,14 @@ struct FileShape {
     id: Spanned<u32>,
     data_dir: Option<Spanned<PathBuf>>,
     listen: Option<IpAddr>,
+    shutdown_timeout: Option<Spanned<String>>,
     log: Option<LogShape>,
     quorums: Option<QuorumsShape>,
     timing: Option<TimingShape>,
     storage: Option<StorageShape>,
+    network: Option<NetworkShape>,
+    tls: Option<Spanned<TlsShape>>,
+    admin: Option<AdminShape>,
     #[serde(default)]
     client: Vec<Spanned<GrantShape>>,
     #[serde(default)]
@@ -69,6 +76,12 @@ struct TimingShape {
 struct StorageShape {
     history_bytes: Option<Spanned<String>>,
     snapshot_bytes: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdminShape {
+    address: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -103,21 +116,35 @@ pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
     let quorums = quorums(shape.quorums, count_acceptors(&nodes))?;
     let timing = timing(shape.timing)?;
     let storage = storage(shape.storage)?;
-    let clients = grants(&shape.client)?;
+    let transport = transport(shape.network, shape.tls)?;
+    let clients = grants(&shape.client, &transport)?;
+    let admin = shape
+        .admin
+        .map(|admin| admin_address(&admin.address, &nodes, reading.resolve))
+        .transpose()?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
     let log =
         shape.log.map_or_else(Log::default, |LogShape { level, format }| Log { level, format });
     let listen = shape.listen;
+    let shutdown_timeout = duration(
+        "shutdown_timeout",
+        shape.shutdown_timeout.as_ref(),
+        super::SHUTDOWN_TIMEOUT,
+        SHUTDOWN_TIMEOUT_MIN..=SHUTDOWN_TIMEOUT_MAX,
+    )?;
     Ok(Config {
         cluster,
         epoch,
         id,
         data_dir,
         listen,
+        shutdown_timeout,
         log,
         quorums,
         timing,
+        transport,
         storage,
+        admin,
         clients,
         nodes,
     })
@@ -328,6 +355,19 @@ fn storage(shape: Option<StorageShape>) -> Result<Storage, Located> {
     Ok(Storage { history_bytes: history, snapshot_bytes: snapshot })
 }
 
+/// Where clients are served, nothing else can be. Other nodes' own ports are not known here.
+fn admin_address(
+    text: &Spanned<String>,
+    nodes: &[Node],
+    resolve: Resolve,
+) -> Result<SocketAddr, Located> {
+    let admin = address(text, resolve)?;
+    match nodes.iter().find(|node| node.clients == admin) {
+        Some(node) => Err(Located::at(text.span(), Problem::AdminTaken(node.id.0))),
+        None => Ok(admin),
+    }
+}
+
 fn size(key: &'static str, text: Option<&Spanned<String>>, default: u64) -> Result<u64, Located> {
     let Some(text) = text else { return Ok(default) };
     let wrong = |reason| Located::at(text.span(), Problem::Size { key, reason });
@@ -352,6 +392,7 @@ mod tests {
     const GOOD: &str = r#"cluster = "000102030405060708090a0b0c0d0e0f"
 id = 3
 data_dir = "data"
+network.transport = "plaintext-udp"
 
 [[node]]
 id = 3
@@ -372,6 +413,20 @@ clients = "127.0.0.1:7201"
         assert_eq!(GOOD.matches(from).count(), 1, "`{from}` must name one place");
         let error = Config::parse(&GOOD.replace(from, to), Path::new("f")).unwrap_err();
         error.hint().map_or(error.to_string(), |hint| format!("{error} ({hint})"))
+    }
+
+    #[test]
+    fn the_admin_port_is_not_where_clients_are_served() {
+        let refused = |address| {
+            let list = "[[node]]\nid = 3";
+            let admin = format!("[admin]\naddress = \"{address}\"\n{list}");
+            let text = GOOD.replace(list, &admin);
+            Config::parse(&text, Path::new("f")).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused("127.0.0.1:7303").unwrap().admin, "127.0.0.1:7303".parse().ok());
+        let error = refused("127.0.0.1:7201").unwrap_err();
+        assert_eq!(error, "f:7: `address` of [admin] is where node 1 serves clients");
+        assert!(refused("127.0.0.1:0").unwrap_err().contains("is not an address"));
     }
 
     #[test]
@@ -404,39 +459,39 @@ clients = "127.0.0.1:7201"
         );
         assert_eq!(
             refused("\"leader\"", "\"leadr\""),
-            "f:14: unknown role `leadr` (did you mean `leader`?)"
+            "f:15: unknown role `leadr` (did you mean `leader`?)"
         );
     }
 
     #[test]
     fn a_file_that_is_not_toml_is_shown_with_its_line() {
         assert!(refused("id = 3\ndata", "id = \ndata").starts_with("f:2: "));
-        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:12: missing key `peers`");
+        assert_eq!(refused("peers = \"127.0.0.1:7101\"\n", ""), "f:13: missing key `peers`");
     }
 
     #[test]
     fn every_rule_about_nodes_is_checked() {
-        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:13: a node's id must be 1 or more");
-        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:12: two nodes have the id 3");
+        assert_eq!(refused("id = 1\n", "id = 0\n"), "f:14: a node's id must be 1 or more");
+        assert_eq!(refused("id = 1\n", "id = 3\n"), "f:13: two nodes have the id 3");
         assert_eq!(
             refused("id = 3\ndata_dir", "id = 9\ndata_dir"),
             "f:2: this file is node 9's, and no [[node]] has that id"
         );
-        assert_eq!(refused("[\"leader\"]", "[]"), "f:12: node 1 has no role");
+        assert_eq!(refused("[\"leader\"]", "[]"), "f:13: node 1 has no role");
         assert_eq!(
             refused("\"leader\"", "\"learner\""),
             "f: no node is a leader: nobody would propose"
         );
         assert_eq!(
             refused("disk = \"101112131415161718191a1b1c1d1e1f\"\n", ""),
-            "f:5: node 3 is an acceptor and needs `disk`, the identity of its directory"
+            "f:6: node 3 is an acceptor and needs `disk`, the identity of its directory"
         );
-        assert_eq!(refused("1e1f\"", "\""), "f:8: `disk` must be 32 hexadecimal digits");
+        assert_eq!(refused("1e1f\"", "\""), "f:9: `disk` must be 32 hexadecimal digits");
         assert_eq!(
             refused("127.0.0.1:7101", "127.0.0.1:7103"),
-            "f:12: node 1 has the same `peers` address as node 3"
+            "f:13: node 1 has the same `peers` address as node 3"
         );
-        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:16: `127.0.0.1` is not"));
+        assert!(refused("127.0.0.1:7201", "127.0.0.1").contains("f:17: `127.0.0.1` is not"));
         assert!(refused("127.0.0.1:7201", "127.0.0.1:0").contains("is not an address"));
         assert_eq!(
             refused("data_dir = \"data\"\n", ""),
@@ -475,7 +530,8 @@ clients = "127.0.0.1:7201"
 
     #[test]
     fn a_cluster_without_acceptors_is_refused() {
-        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n\
+                    network.transport = \"plaintext-udp\"\n[[node]]\nid = 1\n\
                     roles = [\"leader\"]\npeers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
         assert!(matches!(parse(text).unwrap_err().problem, Problem::NoAcceptor));
     }

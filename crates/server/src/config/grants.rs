@@ -6,8 +6,8 @@ use std::fmt::{self, Write as _};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Problem;
 use super::error::Located;
+use super::{Problem, Transport};
 
 /// The most clients that one file may name.
 pub const CLIENTS_MAX: usize = 1024;
@@ -48,8 +48,16 @@ pub(super) struct GrantShape {
     token_sha256: Option<Spanned<String>>,
 }
 
-/// Checks them all, in the order of the file.
-pub(super) fn grants(shapes: &[Spanned<GrantShape>]) -> Result<Vec<Grant>, Located> {
+/// Checks them all, in the order of the file. In plain text nobody can show who it is, so whoever
+/// names clients there believes that something is protected.
+pub(super) fn grants(
+    shapes: &[Spanned<GrantShape>],
+    transport: &Transport,
+) -> Result<Vec<Grant>, Located> {
+    let is_plain = !matches!(transport, Transport::Tls(_));
+    if let (true, Some(first)) = (is_plain, shapes.first()) {
+        return Err(Located::at(first.span(), Problem::ClientsUnknown(transport.name())));
+    }
     if shapes.len() > CLIENTS_MAX {
         return Err(Located::whole_file(Problem::TooManyClients(shapes.len())));
     }
@@ -104,6 +112,12 @@ fn parse_hash(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Grant {
+    /// A client that may do everything, and shows a certificate.
+    pub fn all(name: &str) -> Grant {
+        let all = [Permission::Append, Permission::Read, Permission::Operate];
+        Grant { name: name.to_owned(), permissions: all.into(), token_sha256: None }
+    }
+
     pub(super) fn permissions_in_words(&self) -> String {
         self.permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
@@ -149,6 +163,7 @@ mod tests {
     use super::super::Config;
 
     const FILE: &str = "cluster = '000102030405060708090a0b0c0d0e0f'\nid = 1\ndata_dir = 'd'\n\
+        network.transport = 'tls'\n[tls]\nca = 'a'\ncertificate = 'b'\nkey = 'c'\n\
         [[node]]\nid = 1\nroles = ['leader', 'acceptor']\n\
         disk = '202122232425262728292a2b2c2d2e2f'\npeers = '127.0.0.1:1'\n\
         clients = '127.0.0.1:2'\n";
@@ -176,7 +191,11 @@ mod tests {
         let twice = client("a", "'read'", &token) + &client("b", "'append'", &token);
         assert!(refused(&twice).contains("earlier one"));
         let short = client("a", "'read'", "token_sha256 = 'ab'");
-        assert!(refused(&short).starts_with("f:13: "), "{}", refused(&short));
+        assert!(refused(&short).starts_with("f:18: "), "{}", refused(&short));
+        let plain =
+            FILE.replace("'tls'\n[tls]\nca = 'a'\ncertificate = 'b'\nkey = 'c'", "'plaintext-udp'");
+        let error = Config::parse(&(plain + &client("a", "'read'", "")), Path::new("f"));
+        assert!(error.unwrap_err().to_string().contains("nobody can show"));
         let many = (0..=super::CLIENTS_MAX).map(|it| client(&it.to_string(), "'read'", ""));
         assert!(refused(&many.collect::<String>()).contains("1025 clients"));
     }

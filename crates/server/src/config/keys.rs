@@ -4,7 +4,13 @@
 //! reader in `file.rs` accepts, so that no key can be added there alone. No key holds a secret: what
 //! needs one names a file.
 
-use super::{Config, Grant, Node, format_duration, format_identity, format_size};
+use std::path::PathBuf;
+
+use super::{Config, Grant, Node, Transport, format_duration, format_identity, format_size};
+use crate::tls::Files;
+
+/// The checked values of a key, each with its place in a list.
+type Values = Vec<(Option<usize>, String)>;
 
 /// One key.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ pub struct Key {
     pub reloads: bool,
     /// The checked value: one, or one a node, each with its place in the list. Empty where it is
     /// not set and has no default.
-    pub(super) values: fn(&Config) -> Vec<(Option<usize>, String)>,
+    pub(super) values: fn(&Config) -> Values,
 }
 
 /// Every key, in the order of the file.
@@ -85,9 +91,21 @@ pub static KEYS: &[Key] = &[
         values: |config| maybe(config.listen),
     },
     Key {
+        name: "shutdown_timeout",
+        variable: Some("SYNOD_SHUTDOWN_TIMEOUT"),
+        meaning: "How long a node that is told to stop may take to hand over leadership and to \
+                  answer what is under way. Then it stops all the same.",
+        unit: "duration",
+        default: "10s",
+        range: "100ms to 10m",
+        reloads: false,
+        values: |config| one(format_duration(config.shutdown_timeout)),
+    },
+    Key {
         name: "log.level",
         variable: Some("SYNOD_LOG"),
-        meaning: "What to log: a level, or levels by target, such as info,server=debug.",
+        meaning: "What to log: a level, or levels by target, such as info,server=debug. Where nobody \
+                  says anything, RUST_LOG is asked.",
         unit: "level",
         default: "info",
         range: "off, error, warn, info, debug, trace; by target",
@@ -103,6 +121,47 @@ pub static KEYS: &[Key] = &[
         range: "auto, text, json",
         reloads: false,
         values: |config| one(config.log.format.as_deref().unwrap_or("auto")),
+    },
+    Key {
+        name: "network.transport",
+        variable: None,
+        meaning: "How nodes talk to each other, and clients to nodes: protected, or in plain text \
+                  over streams or datagrams. The same at all nodes.",
+        unit: "word",
+        default: "required",
+        range: "tls, plaintext-tcp, plaintext-udp",
+        reloads: false,
+        values: |config| one(config.transport.name()),
+    },
+    Key {
+        name: "tls.ca",
+        variable: Some("SYNOD_TLS_CA"),
+        meaning: "Certificates of the authorities whose word is taken, PEM.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.ca),
+    },
+    Key {
+        name: "tls.certificate",
+        variable: Some("SYNOD_TLS_CERTIFICATE"),
+        meaning: "The node's own certificate, PEM.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.certificate),
+    },
+    Key {
+        name: "tls.key",
+        variable: Some("SYNOD_TLS_KEY"),
+        meaning: "The private key of the node's certificate, PEM. Only its owner may read it.",
+        unit: "path",
+        default: "none",
+        range: "required exactly if the transport is \"tls\"",
+        reloads: true,
+        values: |config| tls(config, |files| &files.key),
     },
     Key {
         name: "quorums.phase1",
@@ -163,6 +222,17 @@ pub static KEYS: &[Key] = &[
         range: "64KiB to 2GiB",
         reloads: false,
         values: |config| one(format_size(config.storage.snapshot_bytes)),
+    },
+    Key {
+        name: "admin.address",
+        variable: Some("SYNOD_ADMIN_ADDRESS"),
+        meaning: "Where it tells metrics and health over plain HTTP, to whoever asks. Without it, \
+                  nowhere.",
+        unit: "address",
+        default: "none",
+        range: "ip:port or name:port, not where clients are served",
+        reloads: false,
+        values: |config| maybe(config.admin),
     },
     Key {
         name: "client.name",
@@ -255,20 +325,33 @@ pub fn find_key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-fn one(value: impl ToString) -> Vec<(Option<usize>, String)> {
+/// The key that `name` is most likely a misspelling of.
+pub fn nearest_key(name: &str) -> Option<&'static str> {
+    super::error::nearest(name, KEYS.iter().map(|key| key.name))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "most values are made to be shown")]
+fn one(value: impl ToString) -> Values {
     vec![(None, value.to_string())]
 }
 
-fn maybe(value: Option<impl ToString>) -> Vec<(Option<usize>, String)> {
+fn maybe(value: Option<impl ToString>) -> Values {
     value.map_or_else(Vec::new, one)
 }
 
-fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Vec<(Option<usize>, String)> {
+fn tls(config: &Config, file: fn(&Files) -> &PathBuf) -> Values {
+    match &config.transport {
+        Transport::Tls(files) => one(file(files).display()),
+        Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
+    }
+}
+
+fn each(config: &Config, value: fn(&Node) -> Option<String>) -> Values {
     let nodes = config.nodes.iter();
     nodes.filter_map(|node| Some((Some(node.id.0 as usize), value(node)?))).collect()
 }
 
-fn granted(config: &Config, value: fn(&Grant) -> Option<String>) -> Vec<(Option<usize>, String)> {
+fn granted(config: &Config, value: fn(&Grant) -> Option<String>) -> Values {
     let clients = config.clients.iter().enumerate();
     clients.filter_map(|(place, grant)| Some((Some(place + 1), value(grant)?))).collect()
 }
@@ -325,7 +408,8 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_reader() {
-        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n[[node]]\nid = 1\n\
+        let text = "cluster = \"000102030405060708090a0b0c0d0e0f\"\nid = 1\n\
+                    network.transport = \"plaintext-udp\"\n[[node]]\nid = 1\n\
                     roles = [\"leader\", \"acceptor\"]\ndisk = \"10\"\n\
                     peers = \"127.0.0.1:1\"\nclients = \"127.0.0.1:1\"\n";
         let text = text.replace("\"10\"", &format!("\"{}\"", "10".repeat(16)));

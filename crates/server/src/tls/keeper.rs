@@ -153,7 +153,10 @@ impl Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("node", &self.node).field("files", &self.files).finish()
+        f.debug_struct("Tls")
+            .field("node", &self.node)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
     }
 }
 

@@ -129,6 +129,8 @@ pub struct Material {
     roots: Arc<RootCertStore>,
     own: Arc<SingleCertAndKey>,
     diallers: Arc<dyn ClientCertVerifier>,
+    /// The same, where no certificate is as good as a good one.
+    strangers: Arc<dyn ClientCertVerifier>,
     dialled: Arc<WebPkiServerVerifier>,
     expires: u64,
 }
@@ -157,15 +159,17 @@ impl Material {
         let algorithms = provider();
         let failed =
             |error: rustls::server::VerifierBuilderError| bad(&files.ca, error.to_string());
-        let diallers =
+        let verifier = || {
             WebPkiClientVerifier::builder_with_provider(roots.clone(), algorithms.clone())
                 // Who dials has one certificate to show, and strangers need not be told of ours.
                 .clear_root_hint_subjects()
+        };
+        let diallers = verifier().build().map_err(failed)?;
+        let strangers = verifier().allow_unauthenticated().build().map_err(failed)?;
+        let dialled =
+            WebPkiServerVerifier::builder_with_provider(roots.clone(), algorithms.clone())
                 .build()
                 .map_err(failed)?;
-        let dialled = WebPkiServerVerifier::builder_with_provider(roots.clone(), algorithms)
-            .build()
-            .map_err(failed)?;
         let expires = expires(diallers.as_ref(), &chain).map_err(|error| {
             let why = in_words(&error);
             TlsError::Refused { certificate: files.certificate.clone(), why }
@@ -175,6 +179,7 @@ impl Material {
             roots,
             own: Arc::new(SingleCertAndKey::from(own)),
             diallers,
+            strangers,
             dialled,
             expires,
         };
@@ -208,12 +213,25 @@ impl Material {
     ///
     /// Sessions are not resumed: each handshake looks at the certificates anew.
     pub fn accepting(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        self.accepting_with(self.diallers.clone(), protocols)
+    }
+
+    /// The same for who may come without a certificate, and show who it is in another way. One that
+    /// is shown must be good.
+    pub fn accepting_strangers(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        self.accepting_with(self.strangers.clone(), protocols)
+    }
+
+    fn accepting_with(
+        &self,
+        verifier: Arc<dyn ClientCertVerifier>,
+        protocols: &[&[u8]],
+    ) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .expect("the provider has suites of TLS 1.3");
-        let mut config = builder
-            .with_client_cert_verifier(self.diallers.clone())
-            .with_cert_resolver(self.own.clone());
+        let mut config =
+            builder.with_client_cert_verifier(verifier).with_cert_resolver(self.own.clone());
         config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;

@@ -8,10 +8,18 @@
 //! |---|---|
 //! | `datagram` | how messages become datagrams and come back; pure |
 //! | `udp` | the socket and the thread that listens to it |
+//! | `frame` | how messages become a stream of bytes and come back; pure |
+//! | `stream` | connections: who dials, who may come in, when they end |
+//! | `secure` | what protects a stream: nothing, or mutual TLS |
+//! | `network` | which of these a node is configured for |
 //! | `adversary` | faults on purpose, between a node and its transport |
 
 pub mod datagram;
 pub mod udp;
+pub mod frame;
+pub mod stream;
+pub mod secure;
+pub mod network;
 pub mod adversary;
 
 use std::sync::Arc;

@@ -141,7 +141,10 @@ impl Wire {
             | Message::ReadIndexReply { .. }
             | Message::Kept { .. }
             | Message::FetchPart { .. }
-            | Message::Part { .. } => Ok(()),
+            | Message::Part { .. }
+            | Message::Offer { .. }
+            | Message::Willing { .. }
+            | Message::HandOver { .. } => Ok(()),
         }
     }
 

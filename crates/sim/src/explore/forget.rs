@@ -86,6 +86,9 @@ pub fn is_over(
         Message::HeartbeatReply { .. }
         | Message::Probe { .. }
         | Message::ProbeReply { .. }
-        | Message::FetchPart { .. } => true,
+        | Message::FetchPart { .. }
+        | Message::Offer { .. }
+        | Message::Willing { .. }
+        | Message::HandOver { .. } => true,
     }
 }

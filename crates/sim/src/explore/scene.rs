@@ -162,6 +162,8 @@ impl Scene {
             Kind::Kept => self.keeps && !self.is_leader(to),
             Kind::Part => self.keeps && self.is_leader(to),
             Kind::HeartbeatReply | Kind::Probe | Kind::ProbeReply | Kind::FetchPart => false,
+            // Whoever may campaign does so at any moment here, told to or not.
+            Kind::Offer | Kind::Willing | Kind::HandOver => false,
         }
     }
 

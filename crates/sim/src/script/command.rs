@@ -9,6 +9,7 @@
 //!       part 100 | parts 2             bytes of a snapshot's part; parts asked for at a time
 //!       window 4 | flight 200 | queue 2 | value 40 | page 200 | run 2 | ahead 4    bounds
 //!   campaign L1                    time passes for L1 alone until it has probed and prepares
+//!   hand over L1 | hand over L1 to L2      an operator wants another leader
 //!   open c1 at L1 | open c1 at L1 for 2000ms    a client asks for a session, by default of an hour
 //!   keep c1 at L1 | close c1 at L1              it keeps its session alive, or needs it no more
 //!   append a b to L1 as c1#1       one client, one request; `append 9 values to L1` makes v1..v9
@@ -44,6 +45,7 @@ use crate::shape::Shape;
 #[derive(Debug)]
 pub enum Command {
     Campaign(NodeId),
+    HandOver { from: NodeId, to: Option<NodeId> },
     Append { asked: Asked, texts: Vec<String> },
     Open { client: u8, to: NodeId, lifetime: Duration },
     Keep { client: u8, to: NodeId },
@@ -98,6 +100,10 @@ impl Command {
                     return Err(format!("{name} does not lead"));
                 }
                 Command::Campaign(node)
+            }
+            ["hand", "over", from] => Command::HandOver { from: node(from)?, to: None },
+            ["hand", "over", from, "to", to] => {
+                Command::HandOver { from: node(from)?, to: Some(node(to)?) }
             }
             ["append", rest @ ..] => append(rest, names)?,
             ["open", client, "at", name] => {
@@ -185,6 +191,7 @@ impl Command {
     pub fn perform(self, stage: &mut Stage) -> Done {
         match self {
             Command::Campaign(node) => stage.campaign(node)?,
+            Command::HandOver { from, to } => stage.hand_over(from, to)?,
             Command::Append { asked, texts } => stage.append(asked, &texts)?,
             Command::Open { client, to, lifetime } => stage.open(client, to, lifetime)?,
             Command::Keep { client, to } => stage.keep(client, to)?,

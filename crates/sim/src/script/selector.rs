@@ -70,7 +70,10 @@ fn ballot(message: &Message) -> Option<Ballot> {
         | Message::Heartbeat { ballot, .. }
         | Message::Confirm { ballot, .. }
         | Message::Confirmed { ballot, .. }
-        | Message::HeartbeatReply { ballot, .. } => Some(*ballot),
+        | Message::HeartbeatReply { ballot, .. }
+        | Message::Offer { ballot, .. }
+        | Message::Willing { ballot, .. }
+        | Message::HandOver { ballot, .. } => Some(*ballot),
         Message::Accept { run, .. } => Some(run.ballot),
         Message::Probe { .. }
         | Message::ProbeReply { .. }
@@ -106,6 +109,9 @@ fn concerns(message: &Message, slot: Slot) -> bool {
         | Message::ReadIndexReply { .. }
         | Message::Kept { .. }
         | Message::FetchPart { .. }
-        | Message::Part { .. } => false,
+        | Message::Part { .. }
+        | Message::Offer { .. }
+        | Message::Willing { .. }
+        | Message::HandOver { .. } => false,
     }
 }

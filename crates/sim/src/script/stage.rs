@@ -7,6 +7,7 @@
 //! and no two nodes other sessions. What they find ends the story.
 
 mod clients;
+mod handing;
 mod lives;
 mod network;
 mod passing;
@@ -96,6 +97,8 @@ pub struct Stage {
     /// What is only counted while time passes.
     counts: BTreeMap<(NodeId, &'static str), u64>,
     notes: Notes,
+    /// How many operators have wanted another leader.
+    wishes: u64,
 }
 
 /// One machine.
@@ -155,6 +158,7 @@ impl Stage {
             telling: Telling::Everything,
             counts: BTreeMap::new(),
             notes: Notes::default(),
+            wishes: 0,
             configurations: vec![configuration.clone()],
             configuration,
         };
@@ -190,6 +194,7 @@ impl Stage {
         self.learned(id)?;
         self.replies(&effects.replies);
         self.read_replies(id, &effects.reads)?;
+        self.handed_over(std::mem::take(&mut effects.replica.handed_over));
         self.snapshots(id, &mut effects)?;
         self.post_all(id, effects.replica.send)?;
         self.write(id, effects.replica.write)

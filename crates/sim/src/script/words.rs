@@ -156,6 +156,12 @@ impl Names {
                     "{kind} of the snapshot below slot {below}, bytes {offset} to {end} of {total}"
                 )
             }
+            Message::Offer { ballot: b, number } | Message::HandOver { ballot: b, number } => {
+                format!("{kind} {} #{number}", ballot(b))
+            }
+            Message::Willing { ballot: b, number, chosen } => {
+                format!("{kind} {} #{number}{}", ballot(b), below(*chosen))
+            }
         }
     }
 
@@ -195,6 +201,11 @@ impl Names {
             Event::Suspect { below: Slot::LIMIT } => "has lost votes, in any slot".into(),
             Event::Suspect { below } => format!("has lost votes, below slot {below} alone"),
             Event::Restored { below } => format!("goes on from a snapshot below slot {below}"),
+            Event::HandsOver { to } => {
+                format!("lets {} lead, and holds back values", self.node(to))
+            }
+            Event::KeepsLeading { ballot: b } => format!("goes on to lead at {}", ballot(b)),
+            Event::TakesOver { from } => format!("is to take over from {}", ballot(from)),
         };
         Some(said)
     }

@@ -83,7 +83,8 @@ impl World {
         let mut prefixes = learners.iter().filter_map(living).map(|node| node.replica().chosen());
         let is_over = self.workload.is_done()
             && prefixes.all(|prefix| prefix == chosen)
-            && self.all_have_gone_over();
+            && self.all_have_gone_over()
+            && self.wishes_are_answered();
         if is_over && (suspects.is_empty() || self.may_stay_suspect()) {
             if self.last_reads.is_none() {
                 self.statistics.converged_us = took_us;

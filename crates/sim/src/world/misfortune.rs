@@ -56,6 +56,7 @@ impl World {
             faults.jump,
             faults.lost_disk,
             faults.full_disk,
+            faults.hand_over,
         ];
         let mut draw = luck.below(kinds.iter().sum());
         let drawn = kinds.iter().position(|weight| {
@@ -87,6 +88,7 @@ impl World {
             Some(11) => self.jump(one, &mut luck),
             Some(12) => self.lose_disk(one, lasts_us)?,
             Some(13) => self.full_disk(one, lasts_us)?,
+            Some(14) => self.hand_over(one, &mut luck)?,
             _ => {}
         }
         Ok(())

@@ -3,8 +3,10 @@
 mod health;
 mod status;
 mod survey;
+mod transfer;
 
 use clap::{Args, Subcommand};
+use paxos::Margin;
 
 use crate::endpoints::EndpointArgs;
 use crate::error::{CliError, Exit};
@@ -31,7 +33,8 @@ pub(crate) struct ClusterArgs {
 enum ClusterCommand {
     /// Show what each node sees
     ///
-    /// A node that cannot be reached is a row like any other.
+    /// A node that cannot be reached is a row like any other. The one that leads says how many more
+    /// acceptors may fail before nobody can be elected, and before nothing is chosen.
     #[command(after_help = "Examples:
   synod cluster status --config cluster/l1/synod.toml
   synod cluster status -o json -e 127.0.0.1:7201,127.0.0.1:7202")]
@@ -43,11 +46,28 @@ enum ClusterCommand {
   synod cluster health --config cluster/l1/synod.toml
   synod cluster health --timeout 1s -o json -e 127.0.0.1:7201")]
     Health(EndpointArgs),
+    /// Have another node lead
+    ///
+    /// New values wait for a moment, those under way are finished, and no append fails. Returns once
+    /// the other node leads. If nobody takes over, the leader leads on.
+    ///
+    /// Exit codes: 0 done, 1 nobody took over, 2 no such leader node, 4 nobody leads or is reachable.
+    #[command(after_help = "Examples:
+  synod cluster transfer-leader --config cluster/l1/synod.toml
+  synod cluster transfer-leader --to 2 -e 127.0.0.1:7201,127.0.0.1:7202")]
+    TransferLeader(transfer::TransferArgs),
 }
 
 pub(super) fn run(args: &ClusterArgs, output: &Output) -> Result<Exit, CliError> {
     match &args.command {
         ClusterCommand::Status(endpoints) => status::run(endpoints, output),
         ClusterCommand::Health(endpoints) => health::run(endpoints, output),
+        ClusterCommand::TransferLeader(args) => transfer::run(args, output),
     }
+}
+
+/// What does not go on already, for want of acceptors.
+fn stopped(margin: Margin) -> Vec<String> {
+    let all = [("electing", margin.electing), ("choosing", margin.choosing)].into_iter();
+    all.filter(|(_, spare)| spare.is_none()).map(|(what, _)| what.to_owned()).collect()
 }
