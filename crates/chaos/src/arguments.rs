@@ -42,6 +42,7 @@ pub(crate) enum Command {
 }
 
 /// What a run is made of.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// How long faults come, such as 90s or 30m
