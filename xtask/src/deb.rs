@@ -1,5 +1,5 @@
-//! `cargo xtask deb`: the Debian package. Builds the program, lets it write its manual pages and its
-//! completions, and hands all of it to cargo-deb, which must be installed.
+//! `cargo xtask deb`: the Debian package. Builds the program, lets it write its manual pages and
+//! its completions, and hands all of it to cargo-deb, which must be installed.
 
 use std::env;
 use std::fs;

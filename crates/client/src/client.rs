@@ -229,8 +229,8 @@ impl Client {
     }
 
     /// How often this client and its clones sent a value again, because its answer was lost from
-    /// sight or a node declined it for the time being. Where this grows, leaders change or nodes are
-    /// full.
+    /// sight or a node declined it for the time being. Where this grows, leaders change or nodes
+    /// are full.
     pub fn sent_again(&self) -> u64 {
         self.sent_again.load(Ordering::Relaxed)
     }

@@ -464,9 +464,10 @@ async fn a_denial_takes_no_doubt_away() {
     // The value is swallowed with the stream; then nobody knows this client any more.
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let node = Fake::denying_after(1, move |request| match request.sequence {
-        0 => done(0),
-        _ => {
+    let node = Fake::denying_after(1, move |request| {
+        if request.sequence == 0 {
+            done(0)
+        } else {
             count.fetch_add(1, Ordering::Relaxed);
             Act::BreakStream
         }

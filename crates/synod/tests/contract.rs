@@ -1,5 +1,6 @@
 //! Every command in every format: what goes to stdout, what to stderr, and how it ends.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod cluster;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! A node as a service: what it tells the service manager, and what it does with signals.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
@@ -116,6 +117,9 @@ fn synod() -> Command {
     command
 }
 
+/// Tests of this file run side by side: none may look where another one is about to listen.
+static NEXT: AtomicU16 = AtomicU16::new(0);
+
 /// A base whose ports for one node look free, below those that the system draws for others.
 fn free_port() -> u16 {
     let start = u16::try_from(std::process::id() % 1000).unwrap() * 10;
@@ -123,8 +127,6 @@ fn free_port() -> u16 {
         std::net::UdpSocket::bind(("127.0.0.1", base + 1)).is_ok()
             && std::net::TcpListener::bind(("127.0.0.1", base + 101)).is_ok()
     };
-    // Tests of this file run side by side: none may look where another one is about to listen.
-    static NEXT: AtomicU16 = AtomicU16::new(0);
     let next = || 20_000 + (start + NEXT.fetch_add(7, Ordering::Relaxed)) % 10_000;
     std::iter::repeat_with(next).take(900).find(is_free).unwrap()
 }

@@ -15,8 +15,8 @@ use super::{Config, ConfigError, KEYS, Key, Problem, file, find_key, nearest_key
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "/etc/synod/synod.toml";
 
-/// Variables that are no keys. Others that begin like ours and are near to none are somebody else's:
-/// a cluster of containers names services so.
+/// Variables that are no keys. Others that begin like ours and are near to none are somebody
+/// else's: a cluster of containers names services so.
 const OTHER_VARIABLES: [&str; 3] = ["SYNOD_CONFIG", "SYNOD_CREDENTIALS", "SYNOD_ENDPOINTS"];
 
 /// Where a value came from. Earlier ones win.

@@ -198,7 +198,8 @@ async fn measure(
             }
             Clients::Etcd(clients) => etcd::load(run.clone(), clients).await,
         }
-        let (servers, own) = (members.cpu()? - servers, cpu_of_this_process()? - own);
+        let servers = members.cpu()?.saturating_sub(servers);
+        let own = cpu_of_this_process()?.saturating_sub(own);
         let tally = run.so_far();
         let all = plan.warmup + tally.took(plan.duration);
         let per_second = rate(tally.done(), tally.took(plan.duration));

@@ -56,7 +56,8 @@ pub async fn connect(endpoints: &[String], count: usize) -> Outcome<Vec<Client>>
         clients.push(Client::new(options)?);
     }
     let mut opening = JoinSet::new();
-    for client in clients.iter().cloned() {
+    for client in &clients {
+        let client = client.clone();
         opening.spawn(async move { client.append("first").await });
     }
     while let Some(opened) = opening.join_next().await {

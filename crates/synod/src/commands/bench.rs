@@ -42,7 +42,8 @@ async fn measure(args: &BenchArgs, output: &Output) -> Result<Exit, CliError> {
     let prepared = tokio::select! {
         prepared = prepare(args, &mut local) => prepared,
         exit = signals.next() => {
-            Err(CliError::new("interrupted", exit, "stopped by a signal before anything was measured"))
+            Err(CliError::new("interrupted", exit, "stopped by a signal before anything was \
+            measured"))
         }
     };
     let (subject, disk) =

@@ -19,8 +19,8 @@ pub(super) use cluster::{InitClusterArgs, Origin, make};
 
 /// Write the files that nodes start from
 ///
-/// Those of a new cluster, those with which an acceptor goes on whose disk is lost, certificates, and
-/// what runs nodes as services.
+/// Those of a new cluster, those with which an acceptor goes on whose disk is lost, certificates,
+/// and what runs nodes as services.
 #[derive(Debug, Args)]
 #[command(
     subcommand_value_name = "COMMAND",

@@ -392,6 +392,7 @@ impl<S: StateMachine> Start<S> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn explain<S: StateMachine>(trouble: Trouble, path: &Path) -> StartError {
     match trouble {
         Trouble::Version { peer, theirs } => {

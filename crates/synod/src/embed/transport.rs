@@ -47,10 +47,16 @@ pub struct Udp {
     listen: Option<String>,
 }
 
+/// Who listens at a node; nobody before it starts, and after it has stopped.
+type Ear = Arc<Mutex<Option<Deliver>>>;
+
+/// Messages, each with its sender.
+type Queue = crossbeam_channel::Sender<(NodeId, Vec<u8>)>;
+
 /// A network in memory, for tests. Clones are the same network; each node is given one.
 #[derive(Clone, Default)]
 pub struct Network {
-    nodes: Arc<Mutex<BTreeMap<NodeId, Arc<Mutex<Option<Deliver>>>>>>,
+    nodes: Arc<Mutex<BTreeMap<NodeId, Ear>>>,
 }
 
 struct UdpLink(udp::Udp);
@@ -58,8 +64,8 @@ struct UdpLink(udp::Udp);
 struct NetworkLink {
     me: NodeId,
     network: Network,
-    own: Arc<Mutex<Option<Deliver>>>,
-    queue: Mutex<Option<crossbeam_channel::Sender<(NodeId, Vec<u8>)>>>,
+    own: Ear,
+    queue: Mutex<Option<Queue>>,
 }
 
 /// Messages of one node that are on their way. More are lost.

@@ -11,12 +11,13 @@ const OTHERS: [&str; 3] = ["SYNOD_CONFIG", "SYNOD_CREDENTIALS", "SYNOD_ENDPOINTS
 /// The program of this build.
 pub struct Program;
 
+#[expect(clippy::unused_self, reason = "it is asked, and there is one")]
 impl Program {
     pub fn new() -> Program {
         Program
     }
 
-    fn output(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    fn output(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SYNOD_")) {
             command.env_remove(name);
@@ -27,7 +28,7 @@ impl Program {
 
     /// What a command prints that must succeed.
     pub fn prints(&self, arguments: &[&str]) -> String {
-        let output = self.output(arguments, &[]);
+        let output = Program::output(arguments, &[]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {stderr}");
         String::from_utf8(output.stdout).expect("text")
@@ -44,7 +45,7 @@ impl Program {
     pub fn understands(&self, words: &[&str]) {
         assert!(!words.is_empty(), "no command");
         // Options are read in their order: one that is wrong is refused before help is asked for.
-        let output = self.output(&[words, &["--help"]].concat(), &[]);
+        let output = Program::output(&[words, &["--help"]].concat(), &[]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{words:?}: {stderr}");
     }
@@ -65,7 +66,7 @@ impl Program {
         variables: &[(&str, &str)],
     ) -> BTreeMap<String, String> {
         let arguments = [&["config", "show", "-o", "json"], arguments].concat();
-        let output = self.output(&arguments, variables);
+        let output = Program::output(&arguments, variables);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {stderr}");
         let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -81,7 +82,7 @@ impl Program {
         std::fs::write(file.path(), text).expect("written");
         let path = file.path().to_str().expect("text");
         let variables = [("SYNOD_ID", id), ("SYNOD_DATA_DIR", "/data/synod")];
-        let checked = self.output(&["config", "check", "--config", path], &variables);
+        let checked = Program::output(&["config", "check", "--config", path], &variables);
         let stderr = String::from_utf8_lossy(&checked.stderr);
         assert!(checked.status.success(), "{stderr}\n{text}");
         self.settings(&["--config", path], &variables)

@@ -23,9 +23,10 @@ const OPEN_WINDOW: u32 = 1024;
 /// Measure what a cluster bears, and how long it takes
 ///
 /// Each client has a session and a connection of its own. Without --rate each waits for its answer
-/// before it asks again. With --rate operations begin when they are due, whatever has been answered,
-/// and their latencies count from then: a stall shows as what it would cost (no coordinated
-/// omission). A rate that is too high for the operations under way is called overloaded.
+/// before it asks again. With --rate operations begin when they are due, whatever has been
+/// answered, and their latencies count from then: a stall shows as what it would cost (no
+/// coordinated omission). A rate that is too high for the operations under way is called
+/// overloaded.
 ///
 /// A durable answer takes at least one sync of a disk, so that is measured too, before the load, in
 /// the directory that --sync-probe names: choose one on the nodes' disk. With --local it is the one
@@ -84,7 +85,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) sync_probe: Option<PathBuf>,
 
-    /// Start so many nodes on this machine, each a process that leads and remembers, and remove them
+    /// Start so many nodes on this machine, each a process that leads and remembers, and remove
+    /// them
     #[arg(long, value_name = "NODES", conflicts_with_all = ["endpoints", "config"],
         value_parser = clap::value_parser!(u32).range(1..=i64::from(local::NODES_MAX)))]
     pub(super) local: Option<u32>,

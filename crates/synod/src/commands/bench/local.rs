@@ -1,4 +1,5 @@
-//! A cluster of its own for a benchmark: real processes on loopback, in a directory that is removed.
+//! A cluster of its own for a benchmark: real processes on loopback, in a directory that is
+//! removed.
 //!
 //! Made by the commands that anybody would use: `synod init cluster` and `synod serve`.
 

@@ -40,7 +40,8 @@ impl Latency {
         self.us.len()
     }
 
-    /// So many percent were not slower, in microseconds; 100 is the slowest. Zero if there are none.
+    /// So many percent were not slower, in microseconds; 100 is the slowest. Zero if there are
+    /// none.
     pub fn us_at(&self, percent: f64) -> u64 {
         if percent >= 100.0 { self.us.max() } else { self.us.value_at_percentile(percent) }
     }

@@ -182,11 +182,11 @@ pub(crate) fn make(
         Seed::new(&it.file, &config, it.skip)
     };
     let seed = origin.map(seed).transpose()?;
-    let desk = if !has_tls {
-        None
-    } else {
+    let desk = if has_tls {
         let validity = days(args.authority_days);
         Some(Desk::make(&args.dir.join(AUTHORITY), cluster, validity)?)
+    } else {
+        None
     };
     for place in &places {
         let config = config((cluster, quorums), place, &nodes, has_tls);
@@ -405,7 +405,8 @@ fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> R
 /// What a restored cluster goes on from, and who holds it.
 fn told(seed: &Seed) -> String {
     let keepers = match seed.keepers() {
-        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the file."
+        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the \
+        file."
             .to_owned(),
         keepers => format!("{keepers} nodes keep what was restored."),
     };

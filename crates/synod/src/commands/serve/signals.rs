@@ -64,7 +64,7 @@ fn certificates(server: &Server) {
         Ok(true) => tracing::info!("new certificates are in force"),
         Ok(false) => {}
         Err(error) => {
-            tracing::error!(%error, "the certificates are not in order; the old ones stay")
+            tracing::error!(%error, "the certificates are not in order; the old ones stay");
         }
     }
 }
