@@ -42,6 +42,7 @@ pub(crate) enum Command {
 }
 
 /// What a run is made of.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// How long faults come, such as 90s or 30m
@@ -74,6 +75,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
 
+    /// Nothing is encrypted, and nobody asked who they are
+    #[arg(long)]
+    pub(crate) plaintext: bool,
+
     /// Neither namespaces nor file systems, even as root
     #[arg(long)]
     pub(crate) loopback: bool,
@@ -94,6 +99,12 @@ pub(crate) struct RunArguments {
     /// acknowledged, as disks that lie about syncs do. Ends with exit code 10
     #[arg(long)]
     pub(crate) lying_disks: bool,
+}
+
+impl RunArguments {
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk_mib << 20
+    }
 }
 
 #[derive(Debug, Args)]

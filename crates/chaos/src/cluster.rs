@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Outcome;
+use crate::arguments::RunArguments;
 use crate::configuration::{self, Place, Role};
 use crate::disks::Disk;
 use crate::network::Spaces;
@@ -39,23 +40,28 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) spaces: Option<Spaces>,
     pub(crate) synod: PathBuf,
+    /// Where those of a client are, who may do everything; none: nobody is asked.
+    pub(crate) credentials: Option<PathBuf>,
     directory: PathBuf,
 }
 
 impl Cluster {
     /// Makes configurations, disks and journals below `directory`. Nothing runs yet.
     pub(crate) fn make(
+        arguments: &RunArguments,
         synod: &Path,
         directory: &Path,
         spaces: Option<Spaces>,
-        disk_bytes: Option<u64>,
+        has_disks: bool,
     ) -> Outcome<Cluster> {
         let home = directory.join("nodes");
         let address = |name: &str| spaces.as_ref().map(|spaces| spaces.address(name));
-        let places = configuration::write(synod, &home, address)?;
+        let places = configuration::write(synod, &home, arguments.plaintext, address)?;
+        let credentials = (!arguments.plaintext).then(|| configuration::credentials(&home));
+        let disk_bytes = has_disks.then(|| arguments.disk_bytes());
         fs::create_dir_all(directory.join("logs"))?;
         let (synod, directory) = (synod.to_owned(), directory.to_owned());
-        let mut cluster = Cluster { nodes: Vec::new(), spaces, synod, directory };
+        let mut cluster = Cluster { nodes: Vec::new(), spaces, synod, credentials, directory };
         for place in places {
             let disk = cluster.make_disk(&home, &place, disk_bytes)?;
             cluster.nodes.push(Node {
