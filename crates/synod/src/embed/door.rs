@@ -286,7 +286,7 @@ mod tests {
                 if rng.below(2) == 0 { handed_on(&other, &good) } else { hello.clone() };
             for _ in 0..=rng.below(4) {
                 let at = rng.index(bytes.len());
-                bytes[at] = rng.below(256) as u8;
+                bytes[at] = rng.draw().to_le_bytes()[0];
             }
             bytes.truncate(rng.index(bytes.len() + 1));
             door.deliver(NodeId(2), bytes);
@@ -295,6 +295,6 @@ mod tests {
     }
 
     fn encode(command: u64) -> Vec<u8> {
-        super::super::codec::encode_command::<Sum>(&command).unwrap()
+        super::super::codec::encode_command::<Sum>(command).unwrap()
     }
 }

@@ -64,8 +64,8 @@ impl Faults {
     }
 
     /// Stops the node: its state is unknown from here on.
-    fn stop(&self, why: String) -> ! {
-        self.fatal.set(why.clone()).ok();
+    fn stop(&self, why: &str) -> ! {
+        self.fatal.set(why.to_owned()).ok();
         panic!("{why}");
     }
 
@@ -73,7 +73,7 @@ impl Faults {
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(done) => done,
             Err(panic) => {
-                self.stop(format!("the state machine panicked {what}: {}", words(&*panic)))
+                self.stop(&format!("the state machine panicked {what}: {}", words(&*panic)))
             }
         }
     }
@@ -112,12 +112,12 @@ impl<S: StateMachine> node::StateMachine for Hosting<S> {
     fn apply(&mut self, slot: Slot, request: &Request) -> Output {
         let command = match decode_command::<S>(request.value()) {
             Ok(command) => command,
-            Err(Undecodable::Version(theirs)) => self.faults.stop(format!(
+            Err(Undecodable::Version(theirs)) => self.faults.stop(&format!(
                 "slot {slot} holds a command of version {theirs} of the state machine, and this \
                  program is version {}: run version {theirs} here, too",
                 S::VERSION
             )),
-            Err(Undecodable::Malformed(why)) => self.faults.stop(format!(
+            Err(Undecodable::Malformed(why)) => self.faults.stop(&format!(
                 "slot {slot} holds a command that this program cannot read ({why}): another \
                  program has written it and calls itself version {}, too",
                 S::VERSION
@@ -130,7 +130,7 @@ impl<S: StateMachine> node::StateMachine for Hosting<S> {
         node::StateMachine::apply(&mut self.log, slot, request);
         match Output::of(&output) {
             Ok(output) => output,
-            Err(why) => self.faults.stop(format!("the output of slot {slot} has no bytes: {why}")),
+            Err(why) => self.faults.stop(&format!("the output of slot {slot} has no bytes: {why}")),
         }
     }
 
@@ -152,7 +152,7 @@ impl<S: StateMachine> node::StateMachine for Hosting<S> {
         let snapshot = frozen.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         match postcard::to_extend(&*snapshot, std::mem::take(out)) {
             Ok(bytes) => *out = bytes,
-            Err(why) => frozen.faults.stop(format!("the snapshot has no bytes: {why}")),
+            Err(why) => frozen.faults.stop(&format!("the snapshot has no bytes: {why}")),
         }
     }
 

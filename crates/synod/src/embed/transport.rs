@@ -47,10 +47,16 @@ pub struct Udp {
     listen: Option<String>,
 }
 
+/// Who is given what arrives; nobody once the node has stopped.
+type Receiver = Arc<Mutex<Option<Deliver>>>;
+
+/// Messages and their receivers, on their way.
+type Queue = crossbeam_channel::Sender<(NodeId, Vec<u8>)>;
+
 /// A network in memory, for tests. Clones are the same network; each node is given one.
 #[derive(Clone, Default)]
 pub struct Network {
-    nodes: Arc<Mutex<BTreeMap<NodeId, Arc<Mutex<Option<Deliver>>>>>>,
+    nodes: Arc<Mutex<BTreeMap<NodeId, Receiver>>>,
 }
 
 struct UdpLink(udp::Udp);
@@ -58,8 +64,8 @@ struct UdpLink(udp::Udp);
 struct NetworkLink {
     me: NodeId,
     network: Network,
-    own: Arc<Mutex<Option<Deliver>>>,
-    queue: Mutex<Option<crossbeam_channel::Sender<(NodeId, Vec<u8>)>>>,
+    own: Receiver,
+    queue: Mutex<Option<Queue>>,
 }
 
 /// Messages of one node that are on their way. More are lost.

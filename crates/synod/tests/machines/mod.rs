@@ -144,7 +144,7 @@ pub async fn cluster(of: u32) -> (Vec<Node<Counters>>, Network, Vec<Memory>) {
     }
     let mut nodes = Vec::new();
     for start in starts {
-        nodes.push(start.await.unwrap().expect("it starts"));
+        nodes.push(start.await.expect("no panic").expect("it starts"));
     }
     (nodes, network, disks)
 }
