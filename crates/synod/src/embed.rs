@@ -17,7 +17,9 @@ pub mod transport;
 mod error;
 
 pub use builder::Builder;
-pub use error::{LogError, Outcome, ProposeError, ReadError, ShutdownError, StartError, Stopped};
+pub use error::{
+    LogError, Outcome, ProposeError, ReadError, ShutdownError, StartError, Stopped, TransferError,
+};
 pub use machine::{COMMAND_BYTES_MAX, Committed, Entry, Event, Role, StateMachine, Status};
 pub use node::{Node, Read};
 pub use session::{Session, SessionId};

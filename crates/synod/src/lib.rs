@@ -119,7 +119,7 @@ pub mod sim {
 pub use embed::{
     Builder, COMMAND_BYTES_MAX, Committed, Entry, Event, LogError, Node, Outcome, ProposeError,
     Read, ReadError, Role, Session, SessionId, ShutdownError, StartError, StateMachine, Status,
-    Stopped, storage, transport,
+    Stopped, TransferError, storage, transport,
 };
 pub use paxos::{Ballot, NodeId, Slot};
 pub use {client, journal, node, paxos, server};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use machines::{Add, Counters, cluster, node};
 use synod::storage::Memory;
 use synod::transport::Network;
-use synod::{Event, Node, Outcome, ProposeError, Read, Role, StartError};
+use synod::{Event, Node, Outcome, ProposeError, Read, Role, StartError, TransferError};
 use tokio_stream::StreamExt as _;
 
 fn add(key: &str, by: i64) -> Add {
@@ -112,6 +112,21 @@ async fn another_node_leads_when_the_leader_stops_and_the_events_say_so() {
     let gained =
         async { while !matches!(events[at].next().await, Some(Event::LeadershipGained { .. })) {} };
     tokio::time::timeout(Duration::from_secs(10), gained).await.expect("it was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_handed_over_when_it_is_asked_for() {
+    let (nodes, _, _) = cluster(3).await;
+    nodes[0].propose(add("x", 1)).await.unwrap();
+    let leader = nodes[0].status().await.unwrap().leader.expect("it has answered");
+    let (leads, others): (Vec<&Node<_>>, Vec<_>) =
+        nodes.iter().partition(|node| node.id() == leader);
+    let to = others[0].id();
+    leads[0].transfer_leadership(to).await.expect("it is up to date");
+    assert_eq!(others[0].status().await.unwrap().role, Role::Leading);
+    let error = leads[0].transfer_leadership(leader).await.expect_err("it leads no more");
+    assert!(matches!(error, TransferError::NotLeading { .. }), "{error}");
+    assert_eq!(leads[0].propose(add("x", 1)).await.unwrap().output, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -280,7 +280,7 @@ impl<S: StateMachine> Start<S> {
         let (mut told, mut asked) = (start, None::<Instant>);
         loop {
             let step = door.birth().next();
-            match step.map_err(|trouble| explain::<S>(trouble, &path))? {
+            match step.map_err(|trouble| explain::<S>(&trouble, &path))? {
                 Step::Born(certificate) => {
                     let was_born = door.birth().kept().is_born;
                     let all_heard = door.birth().unheard().is_empty();
@@ -392,9 +392,8 @@ impl<S: StateMachine> Start<S> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn explain<S: StateMachine>(trouble: Trouble, path: &Path) -> StartError {
-    match trouble {
+fn explain<S: StateMachine>(trouble: &Trouble, path: &Path) -> StartError {
+    match *trouble {
         Trouble::Version { peer, theirs } => {
             StartError::PeerVersion { peer, theirs, ours: S::VERSION }
         }

@@ -112,7 +112,8 @@ fn one_seed<S: StateMachine>(
     let mut rng = Rng::new(seed);
     let mut values = Vec::new();
     for _ in 0..COMMANDS {
-        values.push(encode_command::<S>(&commands(&mut rng))?);
+        let value = encode_command::<S>(commands(&mut rng));
+        values.push(value.map_err(|error| error.to_string())?);
     }
     let seen = Arc::new(Mutex::new(Seen::default()));
     let make = &mut || Witnessed { hosting: hosting(machine()), seen: seen.clone() };

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::error::ProposeError;
 use super::machine::StateMachine;
 
 /// What a command has beside its own bytes.
@@ -32,14 +33,20 @@ pub(crate) enum Undecodable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Output(Arc<[u8]>);
 
-/// The bytes of a command, if they are read back as one: bytes that nobody can read would stop
-/// every node that applies them.
-pub(crate) fn encode_command<S: StateMachine>(command: &S::Command) -> Result<Vec<u8>, String> {
-    let mut bytes = S::VERSION.to_le_bytes().to_vec();
-    bytes = postcard::to_extend(command, bytes).map_err(|error| error.to_string())?;
+/// The bytes of a command, if they are read back as one: bytes that nobody can read would stop every
+/// node that applies them.
+pub(crate) fn encode_command<S: StateMachine>(
+    command: S::Command,
+) -> Result<Vec<u8>, ProposeError> {
+    let encode = |why| ProposeError::Encode { why };
+    let version = S::VERSION.to_le_bytes().to_vec();
+    let bytes = postcard::to_extend(&command, version).map_err(|why| encode(why.to_string()))?;
+    drop(command);
     match decode_command::<S>(&bytes) {
         Ok(_) => Ok(bytes),
-        Err(Undecodable::Malformed(why)) => Err(format!("its own bytes are not read back: {why}")),
+        Err(Undecodable::Malformed(why)) => {
+            Err(encode(format!("its own bytes are not read back: {why}")))
+        }
         Err(Undecodable::Version(_)) => unreachable!("it was written a few lines above"),
     }
 }

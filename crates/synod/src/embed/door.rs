@@ -295,6 +295,6 @@ mod tests {
     }
 
     fn encode(command: u64) -> Vec<u8> {
-        super::super::codec::encode_command::<Sum>(&command).unwrap()
+        super::super::codec::encode_command::<Sum>(command).unwrap()
     }
 }

@@ -141,10 +141,9 @@ impl<S: StateMachine> Node<S> {
         command: S::Command,
     ) -> impl Future<Output = Result<Committed<S::Output>, ProposeError>> + Send + 'static + use<S>
     {
-        let value = encode_command::<S>(&command);
         let inner = self.inner.clone();
         let proposing = self.inner.runtime.spawn(async move {
-            let value = value.map_err(|why| ProposeError::Encode { why })?;
+            let value = encode_command::<S>(command)?;
             inner.propose(&value).await
         });
         let inner = self.inner.clone();

@@ -64,11 +64,10 @@ impl<S: StateMachine> Session<S> {
     ) -> impl Future<Output = Result<Committed<S::Output>, ProposeError>> + Send + 'static + use<S>
     {
         assert!(sequence > 0, "sequences are counted from one");
-        let value = encode_command::<S>(&command);
         let first = (*lock(&self.first_unanswered)).min(sequence);
         let (inner, id) = (self.inner.clone(), self.id);
         let proposing = self.inner.runtime.spawn(async move {
-            let value = value.map_err(|why| ProposeError::Encode { why })?;
+            let value = encode_command::<S>(command)?;
             let started = tokio::time::Instant::now();
             let _permit = inner.permit(started).await?;
             inner.append(started, (id.0, sequence, first), &value).await

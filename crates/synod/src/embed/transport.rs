@@ -47,16 +47,16 @@ pub struct Udp {
     listen: Option<String>,
 }
 
-/// Who listens at a node; nobody before it starts, and after it has stopped.
-type Ear = Arc<Mutex<Option<Deliver>>>;
+/// Who is given what arrives; nobody once the node has stopped.
+type Receiver = Arc<Mutex<Option<Deliver>>>;
 
-/// Messages, each with its sender.
+/// Messages and their receivers, on their way.
 type Queue = crossbeam_channel::Sender<(NodeId, Vec<u8>)>;
 
 /// A network in memory, for tests. Clones are the same network; each node is given one.
 #[derive(Clone, Default)]
 pub struct Network {
-    nodes: Arc<Mutex<BTreeMap<NodeId, Ear>>>,
+    nodes: Arc<Mutex<BTreeMap<NodeId, Receiver>>>,
 }
 
 struct UdpLink(udp::Udp);
@@ -64,7 +64,7 @@ struct UdpLink(udp::Udp);
 struct NetworkLink {
     me: NodeId,
     network: Network,
-    own: Ear,
+    own: Receiver,
     queue: Mutex<Option<Queue>>,
 }
 

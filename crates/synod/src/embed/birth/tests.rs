@@ -86,7 +86,7 @@ fn one_birth_at_most_whatever_is_lost() {
             fresh(drawn)
         };
         let mut nodes: Vec<Birth> = (1..=size).map(|id| birth(id, size, draw())).collect();
-        let mut born: Vec<Certificate> = Vec::new();
+        let (mut born, mut pledges) = (Vec::new(), Vec::new());
         for _ in 0..200 {
             let at = rng.index(count);
             let id = u32::try_from(at).unwrap() + 1;
@@ -102,9 +102,14 @@ fn one_birth_at_most_whatever_is_lost() {
                 }
                 _ => match nodes[at].next() {
                     Ok(Step::Wait) => {}
-                    Ok(Step::Pledge(certificate)) => nodes[at].pledged(certificate),
+                    Ok(Step::Pledge(certificate)) => {
+                        pledges.push((NodeId(id), certificate.clone()));
+                        nodes[at].pledged(certificate);
+                    }
                     Ok(Step::Born(certificate)) => {
                         assert_eq!(certificate[&NodeId(id)], nodes[at].kept().disk);
+                        let mut all = members(size).into_iter().map(|id| (id, certificate.clone()));
+                        assert!(all.all(|one| pledges.contains(&one)), "not pledged: seed {seed}");
                         for known in nodes.iter().filter_map(|node| node.kept().pledged.clone()) {
                             let is_other = known != certificate && born.contains(&known);
                             assert!(!is_other, "two clusters were born: seed {seed}");
