@@ -232,6 +232,7 @@ fn config() -> Config {
             key: "node.key".into(),
         }),
         storage: Storage::default(),
+        admin: None,
         clients: Vec::new(),
         nodes: vec![node(1, Role::Leader), node(2, Role::Acceptor), node(3, Role::Learner)],
     }

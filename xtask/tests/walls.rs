@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A crate, what it may import of ours, and what of others (`None`: anything).
 type Wall = (&'static str, &'static [&'static str], Option<&'static [&'static str]>);
 
-const WALLS: [Wall; 10] = [
+const WALLS: [Wall; 11] = [
     ("paxos", &[], Some(&["xxhash-rust"])),
     ("journal", &[], Some(&["crc"])),
     ("node", &["paxos"], Some(&[])),
@@ -19,6 +19,8 @@ const WALLS: [Wall; 10] = [
     // Worlds are data.
     ("sim", &["journal", "node", "paxos", "trace"], Some(&["serde"])),
     ("synod", &["client", "journal", "node", "paxos", "server", "sim", "trace"], None),
+    // Real processes from outside: nothing of the server, which it judges.
+    ("chaos", &["client", "paxos", "sim"], None),
     ("fuzz", &["client", "journal", "node", "paxos", "server"], Some(&FUZZ)),
     ("xtask", &[], Some(&["toml"])),
 ];
@@ -57,5 +59,21 @@ fn every_crate_keeps_within_its_walls() {
             };
             assert!(allowed, "{name} must not import {dependency}");
         }
+    }
+}
+
+#[test]
+fn embedders_get_no_command_line() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package=synod", "--no-default-features", "--edges=normal"])
+        .args(["--prefix=none", "--format={p}", "--offline"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(output.stdout).expect("cargo prints text");
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("server") && names.contains("postcard"), "{tree}");
+    for cli in ["clap", "clap_complete", "indicatif", "tracing-subscriber", "sim", "trace"] {
+        assert!(!names.contains(cli), "the lean library imports {cli}");
     }
 }

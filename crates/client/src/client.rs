@@ -4,6 +4,7 @@
 //! calls have connections of their own, because they are addressed to other nodes and must not wait
 //! behind a burst of appends; those of reads are kept, one a node.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +91,8 @@ pub struct Client {
     readable: Arc<Mutex<Endpoints>>,
     timeout: Duration,
     position: Position,
+    /// Counted by the task that appends.
+    sent_again: Arc<AtomicU64>,
     /// Ends with the task that appends.
     ended: watch::Receiver<()>,
 }
@@ -125,7 +128,9 @@ impl Client {
         // A quarter: time enough for a slow decision, and for three more nodes to be asked.
         let silence_max = timeout / 4;
         let session = Session::new(Bytes::copy_from_slice(&nonce), lifetime);
-        let appender = Appender::new(session, receiver, endpoints.clone(), silence_max);
+        let sent_again = Arc::new(AtomicU64::new(0));
+        let own = sent_again.clone();
+        let appender = Appender::new(session, receiver, endpoints.clone(), silence_max, own);
         let (running, ended) = watch::channel(());
         tokio::spawn(async move {
             appender.run().await;
@@ -142,6 +147,7 @@ impl Client {
             readable,
             timeout,
             position,
+            sent_again,
             ended,
         })
     }
@@ -220,6 +226,13 @@ impl Client {
     /// than a linearizable one. Handed to another client, it lets that one see as much.
     pub fn position(&self) -> u64 {
         self.position.get()
+    }
+
+    /// How often this client and its clones sent a value again, because its answer was lost from
+    /// sight or a node declined it for the time being. Where this grows, leaders change or nodes
+    /// are full.
+    pub fn sent_again(&self) -> u64 {
+        self.sent_again.load(Ordering::Relaxed)
     }
 
     /// The values from slot `first` on, in order, as they are chosen, each once.

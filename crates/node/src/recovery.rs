@@ -258,7 +258,9 @@ mod tests {
         let fold = |recovery: Recovery| {
             let mut acceptor = Acceptor::default();
             recovery.finish().map(|records| {
-                records.iter().for_each(|record| acceptor.apply(record));
+                for record in records {
+                    acceptor.apply(&record);
+                }
                 acceptor
             })
         };

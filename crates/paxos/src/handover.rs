@@ -80,9 +80,19 @@ struct Wish {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Whoever knows less than `least` is behind.
-    Looking { among: Vec<NodeId>, willing: BTreeMap<NodeId, Slot>, least: Slot, again: Instant },
-    Draining { to: NodeId },
-    Told { to: NodeId, again: Instant },
+    Looking {
+        among: Vec<NodeId>,
+        willing: BTreeMap<NodeId, Slot>,
+        least: Slot,
+        again: Instant,
+    },
+    Draining {
+        to: NodeId,
+    },
+    Told {
+        to: NodeId,
+        again: Instant,
+    },
 }
 
 /// What a leader is to do.
@@ -162,7 +172,7 @@ impl Handover {
         if willing.len() < among.len() && *again > now {
             return None;
         }
-        // The furthest has the least to catch up with; of equals, the first in the order of leaders.
+        // The furthest has the least to catch up with; of equals, the first among the leaders.
         let (to, _) = willing.iter().max_by_key(|(node, chosen)| (**chosen, Reverse(**node)))?;
         let to = *to;
         wish.stage = Stage::Draining { to };

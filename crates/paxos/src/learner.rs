@@ -80,6 +80,11 @@ impl Learner {
         self.chosen.end() > self.prefix
     }
 
+    /// Slots at and above the prefix that are not known to be chosen, below one that is.
+    pub fn gaps(&self) -> u64 {
+        self.chosen.holes_from(self.prefix)
+    }
+
     /// Chosen values from a slot on, up to the prefix, at most about `bytes_max`; at least one if
     /// there is any.
     pub fn read(&self, from: Slot, bytes_max: usize) -> Values {

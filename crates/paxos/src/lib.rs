@@ -111,6 +111,7 @@ mod value;
 mod runs;
 mod digest;
 mod quorum;
+mod margin;
 mod message;
 mod record;
 mod event;
@@ -146,6 +147,7 @@ pub use effects::{
 };
 pub use event::{Decline, Event};
 pub use handover::{HandOverId, HandOverRefusal};
+pub use margin::Margin;
 pub use message::{Envelope, Kind, Message, Page};
 pub use quorum::{
     ClusterId, Configuration, ConfigurationError, DiskId, Epoch, Member, NODES_MAX, Phase, Phase1,

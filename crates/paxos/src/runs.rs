@@ -147,6 +147,13 @@ impl Runs {
         self.slots
     }
 
+    /// Slots from `first` on that hold nothing, below one that holds something.
+    pub fn holes_from(&self, first: Slot) -> u64 {
+        let end = self.end().max(first);
+        let held = self.overlapping(first, end).map(|run| run.clip(first, end).values.count());
+        end.0 - first.0 - held.sum::<u64>()
+    }
+
     /// How many bytes of clients' values it holds.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -209,6 +216,17 @@ mod tests {
         let values: Vec<Value> =
             bytes.iter().map(|byte| Value::Command(vec![*byte].into())).collect();
         Run { ballot: ballot(round), first: Slot(first), values: values.into() }
+    }
+
+    #[test]
+    fn holes_are_counted_up_to_the_last_slot_held() {
+        let mut runs = Runs::default();
+        assert_eq!(runs.holes_from(Slot(5)), 0, "nothing is held");
+        for it in [run(1, 0, b"aa"), run(1, 4, b"b"), run(1, 7, b"cc")] {
+            runs.merge(&it);
+        }
+        let holes = |first| runs.holes_from(Slot(first));
+        assert_eq!([0, 1, 2, 3, 4, 8, 9, 99].map(holes), [4, 4, 4, 3, 2, 0, 0, 0]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::config::{Config, Role};
 use crate::inbox::{Answer, Inbox, Job, Replied, ReplyTo};
+use crate::metrics::{Method, Outcome};
 use crate::switches::Switches;
 
 /// Requests of one stream that wait for an answer, at most. Then it is not read further.
@@ -79,7 +80,8 @@ impl Log for Api {
     ) -> Result<Response<Self::ReadStream>, Status> {
         let range = asked::range(request.get_ref())?;
         // A reader that goes away takes this future along.
-        Ok(Response::new(self.range(range).await?))
+        let answers = self.counted(Method::Read, self.range(range)).await?;
+        Ok(Response::new(answers))
     }
 
     async fn tail(
@@ -87,7 +89,8 @@ impl Log for Api {
         request: tonic::Request<proto::TailRequest>,
     ) -> Result<Response<Self::TailStream>, Status> {
         let first = asked::slot(request.get_ref().first_slot)?;
-        Ok(Response::new(self.follow(first)))
+        let answers = self.counted(Method::Tail, async { Ok(self.follow(first)) }).await?;
+        Ok(Response::new(answers))
     }
 }
 
@@ -97,9 +100,12 @@ impl Cluster for Api {
         &self,
         _: tonic::Request<proto::StatusRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {
-        let (answer, status) = oneshot::channel();
-        self.inbox.offer(Job::Status(answer)).map_err(|_| overloaded())?;
-        let status = status.await.map_err(|_| stopped())?;
+        let asked = async {
+            let (answer, status) = oneshot::channel();
+            self.inbox.offer(Job::Status(answer)).map_err(|_| overloaded())?;
+            status.await.map_err(|_| stopped())
+        };
+        let status = self.counted(Method::Status, asked).await?;
         Ok(Response::new(answers::status(self, &status)))
     }
 
@@ -143,6 +149,20 @@ impl Chaos for Api {
 }
 
 impl Api {
+    /// Counts a call, and how long it takes to begin its answer.
+    async fn counted<T>(
+        &self,
+        method: Method,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let asked = Instant::now();
+        let answer = call.await;
+        let code = answer.as_ref().map_or_else(Status::code, |_| tonic::Code::Ok);
+        let figures = &self.switches.counters.figures;
+        figures.on_request(method, Outcome::from(code), asked.elapsed());
+        answer
+    }
+
     fn dev_only(&self) -> Result<(), Status> {
         if self.switches.dev {
             return Ok(());
@@ -195,17 +215,22 @@ async fn take(
         let Ok(Some(message)) = requests.message().await else {
             return;
         };
-        let sequence = message.sequence;
+        let (sequence, asked) = (message.sequence, Instant::now());
         let answer = match asked::append(&message) {
             Err(why) => Answer::Malformed(why),
             Ok(request) => {
-                let to = ReplyTo { replies: replies.clone(), sequence };
+                let to = ReplyTo { replies: replies.clone(), sequence, asked };
                 match api.inbox.offer(Job::Append(request, to)) {
                     Ok(()) => continue,
                     Err(_) => Answer::Node(Reply::Busy),
                 }
             }
         };
+        let outcome = match &answer {
+            Answer::Malformed(_) => Outcome::Refused,
+            Answer::Node(reply) => Outcome::from(reply),
+        };
+        api.switches.counters.figures.on_request(Method::Append, outcome, asked.elapsed());
         if replies.send(Replied { sequence, answer }).is_err() {
             return;
         }

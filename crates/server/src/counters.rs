@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use paxos::Kind;
 
+use crate::metrics::Figures;
+
 /// Shared by the threads of one node.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -21,6 +23,8 @@ pub struct Counters {
     pub frames: AtomicU64,
     /// The named rest: events, refusals, drops. Touched a few times a second, not for each message.
     named: Mutex<BTreeMap<&'static str, u64>>,
+    /// What only the metrics show.
+    pub figures: Figures,
 }
 
 impl Counters {
@@ -36,6 +40,7 @@ impl Counters {
 
     /// The journal was synced.
     pub fn synced(&self, took: Duration, frames: u64) {
+        self.figures.sync.observe(took);
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.sync_us.fetch_add(took, Ordering::Relaxed);
@@ -49,19 +54,29 @@ impl Counters {
         *named.entry(name).or_default() += 1;
     }
 
+    /// Messages of a kind: sent, received.
+    pub fn messages(&self, kind: Kind) -> (u64, u64) {
+        let load = |counts: &[AtomicU64]| counts[place(kind)].load(Ordering::Relaxed);
+        (load(&self.sent), load(&self.received))
+    }
+
+    /// The named rest.
+    pub fn named(&self) -> BTreeMap<&'static str, u64> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Everything counted, by name.
     pub fn all(&self) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
         for kind in Kind::ALL {
-            let load = |counts: &[AtomicU64]| counts[place(kind)].load(Ordering::Relaxed);
-            all.insert(format!("sent_{}", kind.name()), load(&self.sent));
-            all.insert(format!("received_{}", kind.name()), load(&self.received));
+            let (sent, received) = self.messages(kind);
+            all.insert(format!("sent_{}", kind.name()), sent);
+            all.insert(format!("received_{}", kind.name()), received);
         }
         all.insert("journal_syncs".into(), self.syncs.load(Ordering::Relaxed));
         all.insert("journal_sync_us".into(), self.sync_us.load(Ordering::Relaxed));
         all.insert("journal_frames".into(), self.frames.load(Ordering::Relaxed));
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(named.iter().map(|(name, count)| ((*name).to_owned(), *count)));
+        all.extend(self.named().into_iter().map(|(name, count)| (name.to_owned(), count)));
         all
     }
 }

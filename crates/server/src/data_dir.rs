@@ -87,6 +87,25 @@ pub fn format(
     })
 }
 
+/// Whether an acceptor's journal is there: this disk's, whole. Nothing is changed.
+pub fn is_formatted(
+    path: &Path,
+    cluster: ClusterId,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<bool, DataDirError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let mut files =
+        FileDisk::open(path).map_err(|why| DataDirError::Disk { path: path.to_owned(), why })?;
+    match journal::inspect(&mut files, identity(cluster, node, disk), |_| {}) {
+        Ok(_) => Ok(true),
+        Err(OpenError::Empty) => Ok(false),
+        Err(why) => Err(DataDirError::Open { node, path: path.to_owned(), why }),
+    }
+}
+
 /// What lies where a replaced disk's journal would be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

@@ -15,12 +15,14 @@ use paxos::wire::{WireError, decode_message};
 use paxos::{
     Ballot, Configuration, Digest, Event, HandOverId, HandOverRefusal, NodeId, Slot, Write,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::counters::Counters;
 use crate::hosted::{Hosted, Read, State, Unreadable};
 use crate::inbox::{Answer, Job, Jobs, Replied, ReplyTo, Status, Storage};
+use crate::metrics::{Figures, Method, Outcome};
 use crate::post::Post;
+use crate::sight::Window;
 use crate::snapshotter::Orders;
 
 /// Jobs of one turn, at most, so that nothing waits too long for a sync or a send.
@@ -87,10 +89,14 @@ pub struct Driver<M: Hosted> {
     pub other_epoch: Option<(u64, paxos::Instant)>,
     /// The way to its peers.
     pub post: Post<M>,
+    /// Where it tells what happens, if anybody may want to know.
+    pub events: Option<broadcast::Sender<Event>>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// The origin of its time.
     pub origin: Instant,
+    /// Where it shows itself.
+    pub window: Window,
     /// Where it tells how much is applied.
     pub applied: watch::Sender<u64>,
     /// Set to end it at once, as a crash would.
@@ -116,12 +122,20 @@ impl<M: Hosted> Driver<M> {
             if self.killed.load(Ordering::Relaxed) {
                 return Ended::Stopped;
             }
+            let (begun, applied) = (Instant::now(), self.node.applied());
             let stop = self.turn(first, &mut effects, &mut waiting);
+            if self.node.applied() > applied {
+                self.counters.figures.apply.observe(begun.elapsed());
+            }
             if let Some(ended) = self.act(&mut effects, &mut waiting) {
                 return ended;
             }
             if stop || waiting.may_leave() {
                 return Ended::Stopped;
+            }
+            if self.window.is_due(begun) {
+                let status = self.status();
+                self.window.show(begun, status);
             }
         }
     }
@@ -143,6 +157,7 @@ impl<M: Hosted> Driver<M> {
         waiting: &mut Waiting<M>,
     ) -> bool {
         let (mut appends, mut reads) = (Vec::new(), Vec::new());
+        let begun = Instant::now();
         let mut stop = false;
         let mut next = first;
         for _ in 0..TURN_JOBS_MAX {
@@ -157,8 +172,17 @@ impl<M: Hosted> Driver<M> {
                     say(to, node::Reply::NotLeading { leader });
                 }
                 Job::Append(request, to) => {
-                    let ticket = waiting.register(to);
+                    let ticket = waiting.register(to, begun);
                     appends.push(Append { ticket, request });
+                }
+                Job::Expect(request, to) => {
+                    let ticket = waiting.register(to, begun);
+                    self.node.expect(Append { ticket, request }, effects);
+                }
+                Job::Forget(request) => {
+                    if let Some(ticket) = self.node.forget(&request) {
+                        waiting.by_ticket.remove(&ticket);
+                    }
                 }
                 Job::Read(read) if read.question.is_closed() => {} // The reader has gone.
                 Job::Read(_) if waiting.leaves.is_some() => {} // It is told that the node stops.
@@ -229,7 +253,9 @@ impl<M: Hosted> Driver<M> {
         match decode_message(&self.configuration, self.me, bytes) {
             Ok((sender, message)) if sender == from => {
                 self.counters.received(message.kind());
-                let now = self.now();
+                let (now, figures) = (self.now(), &self.counters.figures);
+                figures.bytes_received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                figures.on_message(from, &message, self.node.replica().part(), now);
                 self.node.step(now, Input::Message { from, message }, effects);
             }
             Ok(_) => self.counters.count("refused_message_sender"),
@@ -268,6 +294,7 @@ impl<M: Hosted> Driver<M> {
         let mut ended = None;
         for event in effects.replica.events.drain(..) {
             self.counters.count(event.name());
+            self.counters.figures.on_event(&event);
             match event {
                 Event::Conflict { slot } => ended = Some(Ended::Conflict(slot)),
                 Event::Diverged { from, below, ours, theirs } => {
@@ -276,6 +303,10 @@ impl<M: Hosted> Driver<M> {
                 _ => {}
             }
             tell(self.me, &event);
+            if let Some(events) = &self.events {
+                // Nobody need listen.
+                events.send(event).ok();
+            }
         }
         if ended.is_some() {
             // Nothing of this turn may leave: it rests on something that is false.
@@ -298,14 +329,14 @@ impl<M: Hosted> Driver<M> {
             }
         }
         self.post.send(effects.replica.send.drain(..));
+        let now = Instant::now();
         for (ticket, reply) in effects.replies.drain(..) {
-            waiting.answer(ticket, reply);
+            waiting.answer(ticket, reply, now, &self.counters.figures);
         }
         for (id, outcome) in effects.replica.handed_over.drain(..) {
             if let Some(answer) = waiting.wishes.remove(&id) {
                 // If the operator is gone, leadership has passed all the same.
-                let gone = answer.send(outcome);
-                drop(gone);
+                answer.send(outcome).ok();
             }
         }
         self.answer_reads(effects, waiting);
@@ -386,6 +417,8 @@ impl<M: Hosted> Driver<M> {
             applied: self.node.applied(),
             values: self.node.machine().values(),
             in_flight: replica.slots_in_flight(),
+            gaps: replica.gaps(),
+            sessions: self.node.sessions().count(),
             promised: replica.acceptor().map(Acceptor::promised),
             acceptors_reachable: replica.acceptors_reachable(now),
             is_suspect: replica.acceptor().is_some_and(|it| it.suspect() > Slot::FIRST),
@@ -405,7 +438,7 @@ impl<M: Hosted> Driver<M> {
 /// Who waits for which ticket. As many as the node has waiters and reads, which it bounds.
 struct Waiting<M: StateMachine> {
     next: u64,
-    by_ticket: HashMap<Ticket, ReplyTo<M::Output>>,
+    by_ticket: HashMap<Ticket, (ReplyTo<M::Output>, Instant)>,
     /// A reader that has gone is forgotten with the node's answer, which comes within its patience.
     reads: HashMap<Ticket, Read<M>>,
     /// Those that are answered at the end of the turn.
@@ -431,9 +464,9 @@ impl<M: StateMachine> Waiting<M> {
         self.leaves.is_some_and(|until| !waits || is_over(until))
     }
 
-    fn register(&mut self, to: ReplyTo<M::Output>) -> Ticket {
+    fn register(&mut self, to: ReplyTo<M::Output>, now: Instant) -> Ticket {
         let ticket = self.ticket();
-        self.by_ticket.insert(ticket, to);
+        self.by_ticket.insert(ticket, (to, now));
         ticket
     }
 
@@ -448,8 +481,17 @@ impl<M: StateMachine> Waiting<M> {
         Ticket(self.next)
     }
 
-    fn answer(&mut self, ticket: Ticket, reply: node::Reply<M::Output>) {
-        if let Some(to) = self.by_ticket.remove(&ticket) {
+    fn answer(
+        &mut self,
+        ticket: Ticket,
+        reply: node::Reply<M::Output>,
+        now: Instant,
+        figures: &Figures,
+    ) {
+        if let Some((to, since)) = self.by_ticket.remove(&ticket) {
+            figures.on_reply(&reply, now.saturating_duration_since(since));
+            let took = now.saturating_duration_since(to.asked);
+            figures.on_request(Method::Append, Outcome::from(&reply), took);
             say(to, reply);
         }
     }
@@ -457,7 +499,7 @@ impl<M: StateMachine> Waiting<M> {
 
 /// If the client is gone, so is its wish to know.
 fn say<O>(to: ReplyTo<O>, reply: node::Reply<O>) {
-    let ReplyTo { replies, sequence } = to;
+    let ReplyTo { replies, sequence, .. } = to;
     let gone = replies.send(Replied { sequence, answer: Answer::Node(reply) });
     drop(gone);
 }

@@ -33,6 +33,10 @@ pub enum Job<M: StateMachine = History> {
     },
     /// A client's request.
     Append(Request, ReplyTo<M::Output>),
+    /// A request that another node proposes: who wants to know what becomes of it here.
+    Expect(Request, ReplyTo<M::Output>),
+    /// Nobody waits any more for a request that was expected.
+    Forget(Request),
     /// A question to the state.
     Read(Read<M>),
     /// What this node sees.
@@ -75,6 +79,8 @@ pub struct ReplyTo<O = ()> {
     pub replies: mpsc::UnboundedSender<Replied<O>>,
     /// What pairs the answer with its question there.
     pub sequence: u64,
+    /// When it was asked.
+    pub asked: Instant,
 }
 
 /// An answer to one request.
@@ -112,6 +118,10 @@ pub struct Status {
     pub values: u64,
     /// Slots proposed here and not yet chosen.
     pub in_flight: u64,
+    /// Slots not known to be chosen, below one that is.
+    pub gaps: u64,
+    /// Clients' sessions that are open.
+    pub sessions: usize,
     /// What its acceptor has promised.
     pub promised: Option<Ballot>,
     /// Acceptors that have confirmed this leader lately.
@@ -145,7 +155,9 @@ impl<M: StateMachine> Job<M> {
     fn bytes(&self) -> usize {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
-            Job::Append(request, _) => request.command().len(),
+            Job::Append(request, _) | Job::Expect(request, _) | Job::Forget(request) => {
+                request.command().len()
+            }
             Job::Thawed(..) | Job::Kept { .. } => 0,
             Job::Read(_) | Job::Status(_) | Job::Freeze(_) => 0,
             Job::NotKept | Job::Room(_) => 0,

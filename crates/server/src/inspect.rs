@@ -192,7 +192,7 @@ impl Directory {
             let about = match what {
                 What::Record(Record::Accepted(run), _) => {
                     let index = usize::try_from(slot.since(run.first)).unwrap_or(usize::MAX);
-                    let value = run.values.iter().nth(index).filter(|_| run.first <= slot);
+                    let value = run.values.get(index).filter(|_| run.first <= slot);
                     value.map(|value| AboutSlot::Vote(run.ballot, value.clone()))
                 }
                 What::Record(Record::Truncated(below), _) if below > slot && !is_cut => {

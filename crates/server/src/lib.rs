@@ -8,20 +8,20 @@
 mod server;
 pub mod runtime;
 mod leaving;
-mod recovery;
+pub mod recovery;
 pub mod local;
 mod membership;
 pub mod config;
 mod api;
 mod switches;
-mod hosted;
+pub mod hosted;
 mod page;
-mod inbox;
+pub mod inbox;
 mod driver;
 mod post;
 mod writer;
 mod snapshotter;
-mod shelf;
+pub mod shelf;
 pub mod data_dir;
 pub mod replacement;
 pub mod restore;
@@ -32,6 +32,11 @@ mod read_only_disk;
 pub mod tls;
 pub mod transport;
 mod counters;
+pub mod metrics;
+mod threads;
+mod sight;
+mod health;
+mod admin;
 
 // Reads bytes that anybody may send, so the fuzzer must reach it.
 #[doc(hidden)]

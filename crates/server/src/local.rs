@@ -107,6 +107,7 @@ impl Local {
                 timing,
                 transport,
                 storage,
+                admin: None,
                 clients: clients.clone(),
                 nodes: nodes.clone(),
             };
@@ -231,7 +232,8 @@ fn nodes(way: Way, layout: Layout) -> io::Result<(Vec<Node>, Vec<Sockets>)> {
             Way::Udp => PeerSocket::bind(&Transport::PlaintextUdp, free)?,
             Way::Tcp | Way::Tls => PeerSocket::bind(&Transport::PlaintextTcp, free)?,
         };
-        let sockets = Sockets { peers, clients: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))? };
+        let clients = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let sockets = Sockets { peers, clients, admin: None };
         let has_disk = *roles != [Role::Leader];
         nodes.push(Node {
             id: NodeId(id),

@@ -58,6 +58,7 @@ impl<M: StateMachine> Post<M> {
         let silenced = self.silenced.load(Ordering::Relaxed);
         for (to, parcel) in &mut self.parcels {
             let bytes = &parcel.bytes;
+            self.counters.figures.bytes_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             let messages: Vec<&[u8]> =
                 parcel.messages.iter().map(|range| &bytes[range.clone()]).collect();
             if *to == self.me {

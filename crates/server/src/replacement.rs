@@ -484,7 +484,8 @@ impl ReplaceError {
             ReplaceError::Unusable { path, change } => {
                 let Change { node, epoch, disk } = change;
                 Some(format!(
-                    "its disk is to be replaced once more. Give the others' files this change first, \
+                    "its disk is to be replaced once more. Give the others' files this change \
+                    first, \
                      if they lack it: synod init replacement --node {node} --epoch {epoch} \
                      --disk {} FILE...; then rename the directory: mv {1} {1}.lost; then: \
                      synod init replacement --node {node} --running {epoch} FILE",

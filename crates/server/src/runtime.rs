@@ -6,13 +6,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use node::History;
-use paxos::{Configuration, NodeId};
-use tokio::sync::{oneshot, watch};
+use paxos::{Configuration, Event, NodeId};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::counters::Counters;
 use crate::driver::{Driver, Ended};
@@ -21,7 +21,9 @@ use crate::inbox::{Inbox, Job, Jobs, Status};
 use crate::post::Post;
 use crate::recovery::Recovered;
 use crate::server::End;
+use crate::sight::{Sight, Window};
 use crate::snapshotter::{Orders, Snapshotter};
+use crate::threads::Threads;
 use crate::transport::Outbound;
 use crate::writer::{WRITES_MAX, Writer};
 
@@ -39,6 +41,8 @@ pub struct Parts<M: Hosted> {
     pub outbound: Arc<dyn Outbound>,
     /// What it counts.
     pub counters: Arc<Counters>,
+    /// Where it tells what happens, if anybody may want to know.
+    pub events: Option<broadcast::Sender<Event>>,
     /// Set while it is to hear and say nothing.
     pub failed: Arc<AtomicBool>,
     /// The origin of its time.
@@ -55,12 +59,15 @@ pub struct Runtime<M: Hosted = History> {
     protocol: JoinHandle<Ended>,
     journal: Option<JoinHandle<Result<(), journal::AppendError>>>,
     snapshotter: JoinHandle<()>,
+    threads: Threads,
+    sights: watch::Receiver<Option<Sight>>,
 }
 
 impl<M: Hosted> Runtime<M> {
     /// Starts the threads.
     pub fn start(parts: Parts<M>) -> io::Result<Runtime<M>> {
-        let Parts { member, recovered, like, inbox, outbound, counters, failed, origin } = parts;
+        let Parts { member, recovered, like, inbox, outbound, counters, events, failed, origin } =
+            parts;
         let ((me, configuration), (inbox, jobs)) = (member, inbox);
         let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } = recovered;
         let snapshot_bytes = shelf.used();
@@ -68,6 +75,7 @@ impl<M: Hosted> Runtime<M> {
             let (outbound, inbox, counters) = (outbound.clone(), inbox.clone(), counters.clone());
             Post::new(me, configuration.clone(), outbound, inbox, counters, failed.clone())
         };
+        let mut threads = Threads::default();
         let killed = Arc::new(AtomicBool::new(false));
         let leaving = Arc::new(AtomicBool::new(false));
 
@@ -79,9 +87,7 @@ impl<M: Hosted> Runtime<M> {
                 let flags = (killed.clone(), leaving.clone());
                 let ends = (post(), inbox.clone());
                 let writer = Writer::new(journal, ledger, configuration, ends, counters, flags);
-                let name = format!("journal-{me}");
-                let thread =
-                    thread::Builder::new().name(name).spawn(move || writer.run(&waiting))?;
+                let thread = threads.spawn("journal", me, move || writer.run(&waiting))?;
                 (Some(writes), Some(thread))
             }
         };
@@ -95,8 +101,8 @@ impl<M: Hosted> Runtime<M> {
             counters.clone(),
             killed.clone(),
         );
-        let snapshots = thread::Builder::new().name(format!("snapshots-{me}"));
-        let snapshotter = snapshots.spawn(move || snapshotter.run(&ordered))?;
+        let snapshotter = threads.spawn("snapshots", me, move || snapshotter.run(&ordered))?;
+        let (window, sights) = Window::new();
         let (applied, applied_seen) = watch::channel(0);
         let driver = Driver {
             node,
@@ -111,16 +117,27 @@ impl<M: Hosted> Runtime<M> {
             has_room: true,
             other_epoch: None,
             post: post(),
+            events,
             counters,
             origin,
+            window,
             applied,
             killed: killed.clone(),
             deaf: failed.clone(),
         };
-        let name = format!("protocol-{me}");
-        let protocol = thread::Builder::new().name(name).spawn(move || driver.run(effects))?;
-        let applied = applied_seen;
-        Ok(Runtime { inbox, applied, failed, killed, leaving, protocol, journal, snapshotter })
+        let protocol = threads.spawn("protocol", me, move || driver.run(effects))?;
+        Ok(Runtime {
+            inbox,
+            applied: applied_seen,
+            failed,
+            killed,
+            leaving,
+            protocol,
+            journal,
+            snapshotter,
+            threads,
+            sights,
+        })
     }
 
     /// Where jobs go.
@@ -131,6 +148,16 @@ impl<M: Hosted> Runtime<M> {
     /// One past the last applied slot, as it grows.
     pub fn applied(&self) -> watch::Receiver<u64> {
         self.applied.clone()
+    }
+
+    /// Whether its threads run, for who does not wait for them.
+    pub(crate) fn threads(&self) -> Threads {
+        self.threads.clone()
+    }
+
+    /// What its protocol thread shows, as it is shown.
+    pub(crate) fn sights(&self) -> watch::Receiver<Option<Sight>> {
+        self.sights.clone()
     }
 
     /// What it sees of itself; none once it has ended.

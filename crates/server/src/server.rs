@@ -24,6 +24,7 @@ use paxos::{Announce, Ballot, ConfigurationError, Digest, HandOverRefusal, Limit
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::admin::{Admin, Watched};
 use crate::api::Api;
 use crate::api::access::{Access, Guard};
 use crate::api::listener::listen;
@@ -65,6 +66,8 @@ pub struct Options {
     pub limits: Limits,
     /// The journal's files.
     pub journal: journal::Options,
+    /// Which commit this was built from, for the metrics; empty if that is not known.
+    pub commit: &'static str,
 }
 
 /// The sockets of a node, bound before it starts.
@@ -74,6 +77,8 @@ pub struct Sockets {
     pub peers: PeerSocket,
     /// For clients.
     pub clients: TcpListener,
+    /// Metrics and health, where the configuration has a place for them.
+    pub admin: Option<TcpListener>,
 }
 
 /// Why a node does not start.
@@ -108,6 +113,7 @@ pub struct Server {
     runtime: Runtime,
     stopping: watch::Sender<bool>,
     api: tokio::task::JoinHandle<()>,
+    admin: Option<Admin>,
 }
 
 /// How a node ended.
@@ -143,6 +149,10 @@ impl Sockets {
         Ok(Sockets {
             peers: PeerSocket::bind(&config.transport, peers).map_err(failed(peers))?,
             clients: TcpListener::bind(clients).map_err(failed(clients))?,
+            admin: match config.admin {
+                Some(admin) => Some(TcpListener::bind(admin).map_err(failed(admin))?),
+                None => None,
+            },
         })
     }
 }
@@ -153,6 +163,8 @@ impl Server {
     /// Must be called within a tokio runtime: the client API runs on it.
     pub fn start(config: Config, sockets: Sockets, options: Options) -> Result<Server, StartError> {
         let origin = Instant::now();
+        // First: to read what is on the disk may take long, and somebody may ask how it goes.
+        let admin = sockets.admin.map(Admin::open).transpose()?;
         let config = Arc::new(config);
         let configuration = Arc::new(configuration(&config)?);
         let (me, own) = (config.id, config.own().clone());
@@ -167,12 +179,13 @@ impl Server {
         let adversary = Arc::new(Adversary::new(network.clone(), options.faults)?);
         let failed = Arc::new(AtomicBool::new(false));
         let runtime = Runtime::start(Parts {
-            member: (me, configuration),
+            member: (me, configuration.clone()),
             recovered,
             like: History::within(config.storage.history_bytes),
             inbox: (inbox.clone(), jobs),
             outbound: adversary.clone(),
             counters: counters.clone(),
+            events: None,
             failed: failed.clone(),
             origin,
         })?;
@@ -189,7 +202,7 @@ impl Server {
             stopping: stopping_seen.clone(),
         };
         switches.network.renew(stopping_seen.clone());
-        let api = serve(api, sockets.clients, stopping_seen)?;
+        let api = serve(api, sockets.clients, stopping_seen.clone())?;
 
         let heard = switches.adversary.clone();
         let into = inbox;
@@ -198,14 +211,23 @@ impl Server {
             // A cut link is silent; that is no reason to count a full inbox.
             !heard.hears(from) || into.offer(Job::Message { from, bytes }).is_ok()
         })?;
+        if let Some(admin) = &admin {
+            let shown = (switches.clone(), runtime.sights(), runtime.threads(), stopping_seen);
+            admin.watch(Watched::new(config.clone(), configuration, shown, options.commit));
+        }
         let (peers, clients) = (own.peers, own.clients);
         tracing::info!(node = me.0, %peers, %clients, %snapshot, ?ready, "started");
-        Ok(Server { config, switches, runtime, stopping, api })
+        Ok(Server { config, switches, runtime, stopping, api, admin })
     }
 
     /// The node's configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where it tells metrics and health, if it does.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// What can be changed while it runs.

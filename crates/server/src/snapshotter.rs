@@ -149,6 +149,7 @@ impl<M: StateMachine> Snapshotter<M> {
             Ok(true) => {
                 let SnapshotId { below, bytes, .. } = snapshot;
                 let took = start.elapsed();
+                self.counters.figures.snapshot.observe(took);
                 tracing::info!(node = self.me.0, %below, bytes, ?took, "a snapshot is kept");
                 self.counters.count("snapshots_kept");
                 let is_durable = self.shelf.is_durable();

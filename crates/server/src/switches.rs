@@ -43,12 +43,22 @@ impl Switches {
     /// Every counter of the node, its transport's included.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         let mut all = self.counters.all();
+        all.extend(self.network());
+        all
+    }
+
+    /// What has no metric of its own.
+    pub(crate) fn named(&self) -> BTreeMap<String, u64> {
+        let named = self.counters.named().into_iter();
+        named.map(|(name, count)| (name.to_owned(), count)).chain(self.network()).collect()
+    }
+
+    fn network(&self) -> impl Iterator<Item = (String, u64)> {
         let adversary = self.adversary.counters();
         let adversary = adversary.into_iter().map(|(name, count)| (name.to_owned(), count));
         let transport = self.network.counters().into_iter().chain(adversary);
-        all.extend(transport.map(|(name, count)| (format!("network_{name}"), count)));
         let tls = self.network.tls().map(|tls| tls.counters()).unwrap_or_default();
-        all.extend(tls.into_iter().map(|(name, count)| (format!("tls_{name}"), count)));
-        all
+        let tls = tls.into_iter().map(|(name, count)| (format!("tls_{name}"), count));
+        transport.map(|(name, count)| (format!("network_{name}"), count)).chain(tls)
     }
 }

@@ -7,6 +7,7 @@ pub mod linearizable;
 pub mod once;
 pub mod progress;
 pub mod sessions;
+pub mod told;
 pub mod wire;
 
 /// A promise that was broken.

@@ -332,9 +332,7 @@ fn of_event(event: &Event) -> (EventKind, Said) {
         Event::NoRoom { ballot } => (EventKind::NoRoom, at(ballot)),
         Event::Suspect { below } => (EventKind::Suspect, from(below)),
         Event::Restored { below } => (EventKind::Restored, from(below)),
-        Event::HandsOver { to } => {
-            (EventKind::HandsOver, Said { peer: to.0, ..Said::default() })
-        }
+        Event::HandsOver { to } => (EventKind::HandsOver, Said { peer: to.0, ..Said::default() }),
         Event::KeepsLeading { ballot } => (EventKind::KeepsLeading, at(ballot)),
         Event::TakesOver { from: ballot } => (EventKind::TakesOver, at(ballot)),
     }

@@ -150,6 +150,7 @@ impl Cluster {
                 },
                 transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
+                admin: None,
                 clients: Vec::new(),
                 nodes: nodes.clone(),
             };

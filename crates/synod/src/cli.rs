@@ -5,7 +5,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    chaos, cluster, completions, demo, init, inspect, log, serve, sim, snapshot, trace,
+    bench, chaos, cluster, completions, config, demo, init, inspect, log, man, serve, sim,
+    snapshot, trace,
 };
 use crate::output::OutputArgs;
 
@@ -28,9 +29,11 @@ const PAGE: &str = "\
 \x1b[1mRun it:\x1b[0m
   init         Write the files that nodes start from
   serve        Run a node
+  config       See what a node would start from, and what it means
 
 \x1b[1mUse it:\x1b[0m
   log          Append to the history, read it, follow it
+  bench        Measure what a cluster bears, and how long it takes
 
 \x1b[1mLook after it:\x1b[0m
   cluster      See what the nodes see; ask whether all is well
@@ -77,6 +80,8 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Log(log::LogArgs),
     #[command(hide = true)]
+    Bench(bench::BenchArgs),
+    #[command(hide = true)]
     Cluster(cluster::ClusterArgs),
     #[command(hide = true)]
     Snapshot(snapshot::SnapshotArgs),
@@ -90,6 +95,10 @@ pub(crate) enum Command {
     Trace(trace::TraceArgs),
     #[command(hide = true)]
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Config(config::ConfigArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Print what this program is
     #[command(hide = true, after_help = "Examples:\n  synod version\n  synod version -o json")]
     Version,
@@ -117,7 +126,9 @@ mod tests {
 
     #[test]
     fn the_front_page_names_every_command() {
-        for command in Cli::command().get_subcommands() {
+        // Packages are built with `man`; nobody else needs it.
+        let is_for_people = |it: &&clap::Command| it.get_name() != "man";
+        for command in Cli::command().get_subcommands().filter(is_for_people) {
             let line = format!("\n  {:11}", command.get_name());
             assert!(PAGE.contains(&line), "{} is missing", command.get_name());
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every command. A test of the tree of commands keeps this complete.
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 51] = [
     "",
     "demo",
     "init",
@@ -14,14 +14,23 @@ const COMMANDS: [&str; 42] = [
     "init replacement",
     "init certificate",
     "init authority",
+    "init journal",
+    "init systemd",
+    "init compose",
     "serve",
+    "config",
+    "config show",
+    "config check",
+    "config explain",
     "log",
     "log append",
     "log read",
     "log tail",
+    "bench",
     "cluster",
     "cluster status",
     "cluster health",
+    "cluster transfer-leader",
     "snapshot",
     "snapshot save",
     "snapshot verify",
@@ -104,7 +113,7 @@ fn the_list_of_pages_is_complete() {
         let page = help(command, "-h");
         let listed = page.lines().filter_map(|line| {
             let (name, about) = line.strip_prefix("  ")?.split_once("  ")?;
-            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase());
+            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
             (is_name && !name.is_empty() && !about.trim().is_empty()).then_some(name)
         });
         for name in listed {

@@ -199,7 +199,8 @@ impl Stage {
             }
             ["small-disk", node] => {
                 let script = format!(
-                    "mkdir -p {0} && cp -a {0} {0}.small && mount -t tmpfs -o size=12m tmpfs {0} && \
+                    "mkdir -p {0} && cp -a {0} {0}.small && mount -t tmpfs -o size=12m tmpfs {0} \
+                    && \
                      cp -a {0}.small/. {0} && exec \"$@\"",
                     path(node).join("data").display()
                 );
@@ -330,7 +331,8 @@ fn a_full_disk_is_given_room() {
 #[test]
 fn a_page_is_taken_at_its_word() {
     let page = "\n## Here\n<!-- test: serve a b -->\n```console\n$ one \\\n  two\nsaid 12\n\
-                $ three  # exit 7\n```\n```\n$ not this\n```\n## There\n```console\n$ nor this\n```\n";
+                $ three  # exit 7\n```\n```\n$ not this\n```\n## There\n```console\n$ nor \
+                this\n```\n";
     let typed = |command: &str, exit, printed: &[&str]| Step::Type {
         command: command.into(),
         exit,

@@ -1,3 +1,5 @@
+//! Whom a leader picks, what waits meanwhile, and which offers are good.
+
 use alloc::vec;
 
 use super::*;
@@ -135,7 +137,10 @@ fn who_would_lead_asks_a_quorum_first() {
     assert_eq!((again.0, again.1.len()), (5, 1), "what was answered need not be asked again");
     assert_eq!(probed(&mut standby, 4, 5), Some((ballot(1), 1)));
     assert_eq!(probed(&mut standby, 5, 5), None, "said once");
-    assert!(standby.offered(ballot(1), 1, || 6).is_some_and(|(probe, _)| probe == 6), "was it lost?");
+    assert!(
+        standby.offered(ballot(1), 1, || 6).is_some_and(|(probe, _)| probe == 6),
+        "was it lost?"
+    );
 }
 
 #[test]

@@ -41,15 +41,18 @@ impl Replica {
     }
 
     /// A keeper says how far its snapshot reaches. Votes that enough of them cover are cut, but for
-    /// the last few, so that who is a little behind needs no snapshot.
+    /// the last few, so that who is a little behind needs no snapshot. Without room on its disk an
+    /// acceptor cannot afford those: they are bounded in values, and what a journal makes of small
+    /// ones may be all that its disk holds. It would never vote again.
     pub(super) fn on_kept(&mut self, from: NodeId, below: Slot, effects: &mut Effects) {
         let news = self.reports.heard(&self.config.configuration, from, below);
-        // What it lacks an acceptor may know only after the last news.
-        let again = (self.acceptor.suspect() > Slot::FIRST).then(|| self.reports.covered());
+        // What it lacks an acceptor may know only after the last news, and that it has no room.
+        let is_in_need = self.acceptor.suspect() > Slot::FIRST || !self.has_room;
+        let again = is_in_need.then(|| self.reports.covered());
         let Some(covered) = news.or(again) else {
             return;
         };
-        let retained = self.config.limits.retained_bytes_max;
+        let retained = if self.has_room { self.config.limits.retained_bytes_max } else { 0 };
         let first = self.acceptor.votes().tail(covered, retained);
         // Where a vote is missing that a snapshot covers, learners may no longer know the value.
         let is_gap = |gap: (Slot, Slot)| gap.0 < covered;

@@ -11,6 +11,11 @@ use crate::read::{Questions, ReadId};
 use crate::time::Instant;
 
 impl Replica {
+    /// Slots not known to be chosen, below one that is.
+    pub fn gaps(&self) -> u64 {
+        self.learner.gaps()
+    }
+
     /// How many reads wait here.
     pub fn reads_waiting(&self) -> usize {
         self.reader.waiting()

@@ -79,6 +79,9 @@ pub enum Problem {
         /// The earlier node.
         other: u32,
     },
+    /// Metrics would be told where clients are served.
+    #[error("`address` of [admin] is where node {0} serves clients")]
+    AdminTaken(u32),
     /// A client's name is no label of a name.
     #[error("`{0}` names no client: 1 to 63 lower-case letters, digits and hyphens inside")]
     ClientName(String),

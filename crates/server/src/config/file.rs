@@ -50,6 +50,7 @@ struct FileShape {
     storage: Option<StorageShape>,
     network: Option<NetworkShape>,
     tls: Option<Spanned<TlsShape>>,
+    admin: Option<AdminShape>,
     #[serde(default)]
     client: Vec<Spanned<GrantShape>>,
     #[serde(default)]
@@ -75,6 +76,12 @@ struct TimingShape {
 struct StorageShape {
     history_bytes: Option<Spanned<String>>,
     snapshot_bytes: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdminShape {
+    address: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +118,10 @@ pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
     let storage = storage(shape.storage)?;
     let transport = transport(shape.network, shape.tls)?;
     let clients = grants(&shape.client, &transport)?;
+    let admin = shape
+        .admin
+        .map(|admin| admin_address(&admin.address, &nodes, reading.resolve))
+        .transpose()?;
     let (epoch, id) = (shape.epoch.map_or(0, Spanned::into_inner), own.id);
     let log =
         shape.log.map_or_else(Log::default, |LogShape { level, format }| Log { level, format });
@@ -133,6 +144,7 @@ pub(super) fn parse(text: &str, reading: &Reading) -> Result<Config, Located> {
         timing,
         transport,
         storage,
+        admin,
         clients,
         nodes,
     })
@@ -343,6 +355,19 @@ fn storage(shape: Option<StorageShape>) -> Result<Storage, Located> {
     Ok(Storage { history_bytes: history, snapshot_bytes: snapshot })
 }
 
+/// Where clients are served, nothing else can be. Other nodes' own ports are not known here.
+fn admin_address(
+    text: &Spanned<String>,
+    nodes: &[Node],
+    resolve: Resolve,
+) -> Result<SocketAddr, Located> {
+    let admin = address(text, resolve)?;
+    match nodes.iter().find(|node| node.clients == admin) {
+        Some(node) => Err(Located::at(text.span(), Problem::AdminTaken(node.id.0))),
+        None => Ok(admin),
+    }
+}
+
 fn size(key: &'static str, text: Option<&Spanned<String>>, default: u64) -> Result<u64, Located> {
     let Some(text) = text else { return Ok(default) };
     let wrong = |reason| Located::at(text.span(), Problem::Size { key, reason });
@@ -388,6 +413,20 @@ clients = "127.0.0.1:7201"
         assert_eq!(GOOD.matches(from).count(), 1, "`{from}` must name one place");
         let error = Config::parse(&GOOD.replace(from, to), Path::new("f")).unwrap_err();
         error.hint().map_or(error.to_string(), |hint| format!("{error} ({hint})"))
+    }
+
+    #[test]
+    fn the_admin_port_is_not_where_clients_are_served() {
+        let refused = |address| {
+            let list = "[[node]]\nid = 3";
+            let admin = format!("[admin]\naddress = \"{address}\"\n{list}");
+            let text = GOOD.replace(list, &admin);
+            Config::parse(&text, Path::new("f")).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused("127.0.0.1:7303").unwrap().admin, "127.0.0.1:7303".parse().ok());
+        let error = refused("127.0.0.1:7201").unwrap_err();
+        assert_eq!(error, "f:7: `address` of [admin] is where node 1 serves clients");
+        assert!(refused("127.0.0.1:0").unwrap_err().contains("is not an address"));
     }
 
     #[test]
@@ -531,21 +570,6 @@ clients = "127.0.0.1:7201"
         assert!(matches!(with(3, 1), Err(Problem::QuorumSize { key: "phase1", .. })));
         assert!(matches!(with(2, 0), Err(Problem::QuorumSize { key: "phase2", .. })));
         assert!(matches!(with(2, u32::MAX), Err(Problem::QuorumSize { key: "phase2", .. })));
-    }
-
-    #[test]
-    fn a_node_takes_a_while_to_stop_and_no_more() {
-        let with = |line: &str| {
-            parse(&format!("{line}\n{GOOD}"))
-                .map(|config| config.shutdown_timeout.as_millis())
-                .map_err(|located| located.problem.to_string())
-        };
-        assert_eq!(with(""), Ok(10_000));
-        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(90_000));
-        for wrong in ["99ms", "11m"] {
-            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
-            assert!(error.contains("between 100ms and 600s"), "{error}");
-        }
     }
 
     #[test]

@@ -94,7 +94,9 @@ impl Directory {
                 Ok(records) => {
                     // A loss that is news is marked by the start.
                     acceptor = Acceptor::default();
-                    records.iter().for_each(|record| acceptor.apply(record));
+                    for record in records {
+                        acceptor.apply(&record);
+                    }
                     None
                 }
                 Err(why) => Some(why.to_string()),

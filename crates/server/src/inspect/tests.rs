@@ -81,7 +81,7 @@ fn a_journal_is_shown_with_its_places_and_nothing_is_written() {
     let recovered = open.journal(|line| lines.push(line)).unwrap();
     assert_eq!((recovered.frames, recovered.missing), (6, 0));
     let shown: Vec<_> = lines.iter().map(|it| (it.at.offset, it.frame)).collect();
-    assert_eq!(shown, (0..6).map(|it| (4096 * (it as usize + 1), it)).collect::<Vec<_>>());
+    assert_eq!(shown, (0..6).map(|it| (4096 * (it + 1), it as u64)).collect::<Vec<_>>());
     let found: Vec<_> = lines
         .into_iter()
         .map(|it| match it.what {

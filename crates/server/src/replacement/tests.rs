@@ -45,6 +45,7 @@ impl Cluster {
                 timing: Timing::default(),
                 transport: Transport::PlaintextUdp,
                 storage: Storage::default(),
+                admin: None,
                 clients: Vec::new(),
                 nodes: nodes.clone(),
             };

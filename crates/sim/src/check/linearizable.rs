@@ -12,6 +12,7 @@
 //! Source: Herlihy and Wing, "Linearizability", TOPLAS 1990, for a history whose order is known.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use node::Consistency;
 use paxos::{Instant, NodeId, Slot};
@@ -47,9 +48,9 @@ pub struct Read {
     pub shown: Slot,
 }
 
-/// An operation with its place in the history.
+/// An operation with its place in the history. Millions of them can have names that are cheap.
 #[derive(Debug)]
-pub struct Operation {
+pub struct Operation<Name = String> {
     /// An append stands in its slot, with true; a read before the first slot that it did not show,
     /// with false.
     pub place: (Slot, bool),
@@ -58,7 +59,7 @@ pub struct Operation {
     /// When its client heard, if ever.
     pub answered: Option<Instant>,
     /// For a person to tell which it was.
-    pub name: String,
+    pub name: Name,
 }
 
 impl Linearizable {
@@ -114,10 +115,10 @@ pub fn shows_enough(node: NodeId, consistency: Consistency, chosen: Slot, shown:
 }
 
 /// Whether all of these can have happened in the order of their places. The times are of one clock.
-pub fn check(mut operations: Vec<Operation>) -> Checked {
+pub fn check<Name: Display>(mut operations: Vec<Operation<Name>>) -> Checked {
     operations.sort_by_key(|operation| operation.place);
     // The one that was answered first among those behind the place that is looked at.
-    let mut first_behind: Option<&Operation> = None;
+    let mut first_behind: Option<&Operation<Name>> = None;
     // Reads in one place stand in any order.
     for alike in operations.chunk_by(|one, other| one.place == other.place).rev() {
         let late = alike.iter().max_by_key(|operation| operation.asked);

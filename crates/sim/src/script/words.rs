@@ -201,7 +201,9 @@ impl Names {
             Event::Suspect { below: Slot::LIMIT } => "has lost votes, in any slot".into(),
             Event::Suspect { below } => format!("has lost votes, below slot {below} alone"),
             Event::Restored { below } => format!("goes on from a snapshot below slot {below}"),
-            Event::HandsOver { to } => format!("lets {} lead, and holds back values", self.node(to)),
+            Event::HandsOver { to } => {
+                format!("lets {} lead, and holds back values", self.node(to))
+            }
             Event::KeepsLeading { ballot: b } => format!("goes on to lead at {}", ballot(b)),
             Event::TakesOver { from } => format!("is to take over from {}", ballot(from)),
         };

@@ -6,6 +6,7 @@ mod survey;
 mod transfer;
 
 use clap::{Args, Subcommand};
+use paxos::Margin;
 
 use crate::endpoints::EndpointArgs;
 use crate::error::{CliError, Exit};
@@ -32,7 +33,8 @@ pub(crate) struct ClusterArgs {
 enum ClusterCommand {
     /// Show what each node sees
     ///
-    /// A node that cannot be reached is a row like any other.
+    /// A node that cannot be reached is a row like any other. The one that leads says how many more
+    /// acceptors may fail before nobody can be elected, and before nothing is chosen.
     #[command(after_help = "Examples:
   synod cluster status --config cluster/l1/synod.toml
   synod cluster status -o json -e 127.0.0.1:7201,127.0.0.1:7202")]
@@ -46,10 +48,11 @@ enum ClusterCommand {
     Health(EndpointArgs),
     /// Have another node lead
     ///
-    /// New values wait for a moment, those under way are finished, and no append fails. Returns once
-    /// the other node leads. If nobody takes over, the leader leads on.
+    /// New values wait for a moment, those under way are finished, and no append fails. Returns
+    /// once the other node leads. If nobody takes over, the leader leads on.
     ///
-    /// Exit codes: 0 done, 1 nobody took over, 2 no such leader node, 4 nobody leads or is reachable.
+    /// Exit codes: 0 done, 1 nobody took over, 2 no such leader node, 4 nobody leads or is
+    /// reachable.
     #[command(after_help = "Examples:
   synod cluster transfer-leader --config cluster/l1/synod.toml
   synod cluster transfer-leader --to 2 -e 127.0.0.1:7201,127.0.0.1:7202")]
@@ -62,4 +65,10 @@ pub(super) fn run(args: &ClusterArgs, output: &Output) -> Result<Exit, CliError>
         ClusterCommand::Health(endpoints) => health::run(endpoints, output),
         ClusterCommand::TransferLeader(args) => transfer::run(args, output),
     }
+}
+
+/// What does not go on already, for want of acceptors.
+fn stopped(margin: Margin) -> Vec<String> {
+    let all = [("electing", margin.electing), ("choosing", margin.choosing)].into_iter();
+    all.filter(|(_, spare)| spare.is_none()).map(|(what, _)| what.to_owned()).collect()
 }

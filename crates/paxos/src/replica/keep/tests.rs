@@ -94,6 +94,22 @@ fn without_room_there_is_no_vote_and_no_answer_but_a_promise() {
 }
 
 #[test]
+fn without_room_an_acceptor_keeps_no_votes_for_who_is_behind() {
+    let mut acceptor = voted();
+    acceptor.config.limits.retained_bytes_max = 1 << 20;
+    let hear_kept = |acceptor: &mut Replica, from, below| {
+        hear(acceptor, 0, from, Message::Kept { below: Slot(below) }).write.records
+    };
+    hear_kept(&mut acceptor, 2, 8);
+    assert_eq!(hear_kept(&mut acceptor, 3, 8), [], "there is room for all of them");
+    give(&mut acceptor, Input::Room(false));
+    // No news: nobody knows whether there will be any before it votes again.
+    let records = hear_kept(&mut acceptor, 3, 8);
+    assert_eq!(records, [Record::Truncated(Slot(8)), Record::Promised(ballot(1, 2))]);
+    assert_eq!(hear_kept(&mut acceptor, 3, 8), [], "said once, for a full disk has room for one");
+}
+
+#[test]
 fn a_leader_whose_open_slots_were_cut_leads_no_more() {
     // They are decided, and nobody will accept anything there again: it would ask for ever.
     let mut leader = replica(1);

@@ -16,10 +16,7 @@ impl Stage {
         self.step(from, Input::HandOver { id: HandOverId(self.wishes), to })
     }
 
-    pub(super) fn handed_over(
-        &mut self,
-        all: Vec<(HandOverId, Result<Ballot, HandOverRefusal>)>,
-    ) {
+    pub(super) fn handed_over(&mut self, all: Vec<(HandOverId, Result<Ballot, HandOverRefusal>)>) {
         for (id, outcome) in all {
             let node = |node: NodeId| self.names.node(node).to_owned();
             let said = match outcome {

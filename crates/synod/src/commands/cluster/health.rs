@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::proto::StatusResponse;
+use paxos::Margin;
 
 use super::survey::survey;
 use crate::connection;
@@ -25,17 +26,19 @@ pub(super) fn run(args: &EndpointArgs, output: &Output) -> Result<Exit, CliError
     })
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Health {
     is_healthy: bool,
     /// Who leads, as it says itself.
     leader: Option<u32>,
     acceptors: u32,
     reachable: u32,
-    /// Enough for either phase: to go on, and to elect a leader when this one fails.
-    needed: u32,
-    /// Acceptors that may still fail.
-    survivable: u32,
+    /// Acceptors that must promise, so that one leads.
+    phase1: u32,
+    /// Acceptors that must vote, so that a value is chosen.
+    phase2: u32,
+    /// How many may still fail.
+    margin: Margin,
     /// Acceptors whose disks are full.
     full: Vec<u32>,
     /// Acceptors that have lost votes and do not have them again yet.
@@ -46,6 +49,9 @@ struct Health {
 
 /// Only a leader knows whether a quorum answers it, so its word decides; of several that believe
 /// to lead, the one of the latest epoch with the highest ballot.
+///
+/// # Panics
+/// If there is no status.
 fn judge(statuses: &[StatusResponse]) -> Health {
     let ballot = |status: &&StatusResponse| {
         let ballot = status.ballot;
@@ -53,7 +59,7 @@ fn judge(statuses: &[StatusResponse]) -> Health {
     };
     let leading = statuses.iter().filter(|status| status.state == "leading").max_by_key(ballot);
     let witness = leading.or_else(|| statuses.iter().max_by_key(|it| it.acceptors_reachable));
-    let Some(witness) = witness else { return Health::default() };
+    let witness = witness.expect("somebody has answered");
     let (reachable, phase1, phase2) =
         (witness.acceptors_reachable, witness.phase1_quorum, witness.phase2_quorum);
     // The witness does not count whom it does not hear.
@@ -62,13 +68,15 @@ fn judge(statuses: &[StatusResponse]) -> Health {
     let suspect: Vec<u32> = heard().filter(|it| it.suspect).map(|it| it.node).collect();
     let electing = without(reachable, full.iter().chain(&suspect));
     let voting = without(reachable, full.iter());
+    let margin = Margin::of((electing, phase1), (voting, phase2));
     Health {
-        is_healthy: leading.is_some() && voting >= phase2,
+        is_healthy: leading.is_some() && margin.choosing.is_some(),
         leader: leading.map(|it| it.node),
         acceptors: witness.acceptors,
         reachable,
-        needed: phase1.max(phase2),
-        survivable: electing.saturating_sub(phase1).min(voting.saturating_sub(phase2)),
+        phase1,
+        phase2,
+        margin,
         full,
         suspect,
         epochs: epochs(statuses),
@@ -107,8 +115,13 @@ fn named(nodes: &[u32]) -> String {
 
 impl Health {
     fn reason(&self) -> String {
-        let Health { acceptors, reachable, needed, .. } = self;
-        let quorum = format!("{reachable} of {acceptors} acceptors answer, {needed} are needed");
+        let Health { acceptors, reachable, phase1, phase2, .. } = self;
+        let answer = format!("{reachable} of {acceptors} acceptors answer");
+        let quorum = if phase1 == phase2 {
+            format!("{answer}, {phase1} are needed")
+        } else {
+            format!("{answer}, {phase1} elect a leader and {phase2} choose")
+        };
         let full = said(&self.full, "; disk full: ", "does not vote", "do not vote");
         let suspect = said(
             &self.suspect,
@@ -116,14 +129,36 @@ impl Health {
             "counts in no election yet",
             "count in no election yet",
         );
-        let reason = match (self.leader, self.survivable) {
-            (None, _) => format!("no node leads; {quorum}"),
-            (Some(leader), _) if !self.is_healthy => format!("node {leader} leads, but {quorum}"),
-            (Some(leader), 0) => format!("node {leader} leads; {quorum}: none may fail"),
-            (Some(leader), 1) => format!("node {leader} leads; {quorum}: one more may fail"),
-            (Some(leader), more) => format!("node {leader} leads; {quorum}: {more} more may fail"),
+        let reason = match self.leader {
+            None => format!("no node leads; {quorum}"),
+            Some(leader) if !self.is_healthy => format!("node {leader} leads, but {quorum}"),
+            Some(leader) => format!("node {leader} leads; {quorum}: {}", self.survives()),
         };
         reason + &full + &suspect + &self.differing_epochs()
+    }
+
+    /// How many more may fail, and what stops then. With quorums of one size it is all the same.
+    fn survives(&self) -> String {
+        let more = |count| match count {
+            0 => "none may fail".to_owned(),
+            1 => "one more may fail".to_owned(),
+            more => format!("{more} more may fail"),
+        };
+        let Margin { electing, choosing } = self.margin;
+        if self.phase1 == self.phase2 {
+            return more(self.margin.survivable());
+        }
+        let elections = electing.map_or_else(
+            || "nobody can be elected in its place".to_owned(),
+            |count| format!("{} before nobody can be elected", more(count)),
+        );
+        let chosen = more(choosing.unwrap_or(0));
+        format!("{elections}, {chosen} before nothing is chosen")
+    }
+
+    /// What does not go on already.
+    fn stopped(&self) -> Value {
+        Value::List(super::stopped(self.margin))
     }
 
     fn differing_epochs(&self) -> String {
@@ -140,6 +175,7 @@ impl Health {
 
     fn report(&self) -> Report {
         let list = |nodes: &[u32]| Value::List(nodes.iter().map(ToString::to_string).collect());
+        let margin = |margin: Option<u32>| Value::maybe(margin, |it| Value::Count(it.into()));
         let word = if self.is_healthy { "healthy" } else { "not healthy" };
         Report::record(
             "synod.cluster.health/1",
@@ -149,8 +185,13 @@ impl Health {
                 ("leader", Value::maybe(self.leader, |node| Value::Id(node.into()))),
                 ("acceptors", Value::Count(self.acceptors.into())),
                 ("acceptors_reachable", Value::Count(self.reachable.into())),
-                ("acceptors_needed", Value::Count(self.needed.into())),
-                ("failures_survivable", Value::Count(self.survivable.into())),
+                ("acceptors_needed", Value::Count(self.phase1.max(self.phase2).into())),
+                ("phase1_quorum", Value::Count(self.phase1.into())),
+                ("phase2_quorum", Value::Count(self.phase2.into())),
+                ("failures_survivable", Value::Count(self.margin.survivable().into())),
+                ("electing_survives", margin(self.margin.electing)),
+                ("choosing_survives", margin(self.margin.choosing)),
+                ("stopped", self.stopped()),
                 ("disks_full", list(&self.full)),
                 ("suspect", list(&self.suspect)),
                 ("epochs", Value::List(self.epochs.keys().map(ToString::to_string).collect())),
@@ -236,7 +277,39 @@ mod tests {
         assert!(reason.contains("none may fail; votes lost: node 3, node 4 count"), "{reason}");
         // Full and suspect, it is missing once.
         let both = StatusResponse { disk_full: true, ..suspect(3) };
-        assert_eq!(judge(&[status(1, "leading", 1, 5), both]).survivable, 1);
+        assert_eq!(judge(&[status(1, "leading", 1, 5), both]).margin.survivable(), 1);
+    }
+
+    #[test]
+    fn with_quorums_of_two_sizes_it_says_what_stops_first() {
+        let flexible = |state: &str, reachable| {
+            let status = status(1, state, 1, reachable);
+            StatusResponse { phase1_quorum: 4, phase2_quorum: 2, ..status }
+        };
+        let told = |reachable| judged(&[flexible("leading", reachable)]);
+        for (reachable, end) in [
+            (5, "one more may fail before nobody can be elected, 3 more may fail before nothing"),
+            (4, "none may fail before nobody can be elected, 2 more may fail before nothing"),
+            (3, "nobody can be elected in its place, one more may fail before nothing"),
+            (2, "nobody can be elected in its place, none may fail before nothing"),
+        ] {
+            let (exit, reason) = told(reachable);
+            let words = format!(
+                "node 1 leads; {reachable} of 5 acceptors answer, 4 elect a leader and 2 choose: \
+                 {end} is chosen"
+            );
+            assert_eq!((exit, reason), (Exit::Done, words));
+        }
+        let (exit, reason) = told(1);
+        assert_eq!(exit, Exit::No);
+        let words = "node 1 leads, but 1 of 5 acceptors answer, 4 elect a leader and 2 choose";
+        assert_eq!(reason, words);
+        assert_eq!(
+            judge(&[flexible("following", 3)]).stopped(),
+            Value::List(vec!["electing".into()])
+        );
+        let both = Value::List(vec!["electing".into(), "choosing".into()]);
+        assert_eq!(judge(&[flexible("following", 1)]).stopped(), both);
     }
 
     #[test]

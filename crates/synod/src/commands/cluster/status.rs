@@ -1,6 +1,7 @@
 //! `synod cluster status`: a row a node.
 
 use client::proto::{Ballot, StatusResponse};
+use paxos::Margin;
 
 use super::survey::{Seen, survey};
 use crate::connection;
@@ -9,7 +10,7 @@ use crate::error::{CliError, Exit};
 use crate::output::{Output, Report, Value};
 use crate::runtime;
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 25] = [
     "endpoint",
     "reachable",
     "node",
@@ -21,6 +22,9 @@ const COLUMNS: [&str; 22] = [
     "applied",
     "promised",
     "acceptors_reachable",
+    "electing_survives",
+    "choosing_survives",
+    "stopped",
     "refused",
     "first_held",
     "snapshot",
@@ -52,7 +56,7 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
     let is_reachable = Value::Flag(status.is_ok());
     let (facts, error) = match status {
         Ok(status) => (facts(status), Value::Absent),
-        Err(error) => ([const { Value::Absent }; 19], Value::Text(error.to_string())),
+        Err(error) => ([const { Value::Absent }; 22], Value::Text(error.to_string())),
     };
     let mut row = vec![Value::Text(endpoint), is_reachable];
     row.extend(facts);
@@ -61,7 +65,7 @@ fn row(Seen { endpoint, status }: Seen) -> Vec<Value> {
 }
 
 /// What stands between `reachable` and `error`.
-fn facts(status: StatusResponse) -> [Value; 19] {
+fn facts(status: StatusResponse) -> [Value; 22] {
     let refused = refused(&status);
     // Acceptors alone do not learn, and only a leader counts who answers it.
     let learns = status.roles.iter().any(|role| role != "acceptor");
@@ -70,6 +74,12 @@ fn facts(status: StatusResponse) -> [Value; 19] {
     let cut = is_acceptor.then_some(status.truncated);
     let leads = status.state == "leading";
     let answering = leads.then_some(status.acceptors_reachable);
+    let margin =
+        answering.map(|it| Margin::of((it, status.phase1_quorum), (it, status.phase2_quorum)));
+    let survives = |phase: fn(Margin) -> Option<u32>| {
+        Value::maybe(margin.and_then(phase), |count| Value::Count(count.into()))
+    };
+    let stopped = |margin| Value::List(super::stopped(margin));
     [
         Value::Id(status.node.into()),
         Value::List(status.roles),
@@ -80,6 +90,9 @@ fn facts(status: StatusResponse) -> [Value; 19] {
         known(status.applied),
         ballot(status.promised),
         Value::maybe(answering, |count| Value::Count(count.into())),
+        survives(|margin| margin.electing),
+        survives(|margin| margin.choosing),
+        Value::maybe(margin, stopped),
         Value::Id(refused),
         known(status.first_held),
         known(status.snapshot),
@@ -124,7 +137,9 @@ mod tests {
             leader: Some(Leader { node: 1, address: "a:1".into() }),
             chosen: 1000,
             applied: 999,
-            acceptors_reachable: 5,
+            acceptors_reachable: 3,
+            phase1_quorum: 4,
+            phase2_quorum: 2,
             first_held: 700,
             snapshot: 900,
             snapshot_bytes: 4096,
@@ -148,9 +163,9 @@ mod tests {
         assert_eq!(report.exit, Exit::Done);
         assert_eq!(
             rendered(Format::Plain, &report),
-            "a:1\ttrue\t1\tleader\tleading\t7·1\t1\t1000\t999\t\t5\t3\t\
+            "a:1\ttrue\t1\tleader\tleading\t7·1\t1\t1000\t999\t\t3\t\t1\telecting\t3\t\
              700\t900\t\t0\t4096\tfalse\t2\t3\t\t\n\
-             b:1\tfalse\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\tcannot reach b:1: refused\n"
+             b:1\tfalse\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\tcannot reach b:1: refused\n"
         );
     }
 

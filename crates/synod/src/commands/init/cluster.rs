@@ -4,7 +4,7 @@
 //! Identities are drawn here, once. What is in the directories is all that nodes start from.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -26,8 +26,11 @@ use crate::output::{Output, Report, Value};
 /// Clients' ports lie so far above the peers' ports. More than [`NODES_MAX`], or they would meet.
 const CLIENTS_ABOVE_PEERS: u16 = 100;
 
+/// And admin ports so far.
+const ADMIN_ABOVE_PEERS: u16 = 2 * CLIENTS_ABOVE_PEERS;
+
 /// The highest base from which every node's ports are ports.
-const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
+const BASE_PORT_MAX: i64 = 65_535 - 3 * CLIENTS_ABOVE_PEERS as i64;
 
 /// Write the files that a new cluster starts from: a directory a node
 ///
@@ -38,11 +41,16 @@ const BASE_PORT_MAX: i64 = 65_535 - 2 * CLIENTS_ABOVE_PEERS as i64;
 /// `admin` those of a client. `authority` can issue more; keep it off the nodes' machines.
 ///
 /// Node 1 listens to its peers at the base port + 1 and to clients at the base port + 101, node 2
-/// one above, and so on.
+/// one above, and so on. At the base port + 201 and so on they tell metrics and health, to this
+/// machine alone: `[admin]` in the files. With `--hosts` each node is on a machine of its own, and
+/// uses the ports of node 1.
+///
+/// A leader needs promises of --phase1 acceptors, a value the votes of --phase2: majorities, unless
+/// said otherwise. Any two such quorums must share an acceptor.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
-  synod init cluster --nodes 3 --dir cluster --base-port 9100 --plaintext")]
+  synod init cluster --dir cluster --acceptors 5 --phase1 4 --phase2 2")]
 pub(crate) struct InitClusterArgs {
     /// Where to make the directories; must be empty or not exist
     #[arg(long, value_name = "DIR")]
@@ -83,9 +91,25 @@ pub(crate) struct InitClusterArgs {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = count_or_none())]
     learners: u32,
 
+    /// Acceptors that must promise, so that one leads
+    #[arg(long, value_name = "N", value_parser = count())]
+    phase1: Option<u32>,
+
+    /// Acceptors that must vote, so that a value is chosen
+    #[arg(long, value_name = "N", value_parser = count())]
+    phase2: Option<u32>,
+
     /// The address of all nodes
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     host: IpAddr,
+
+    /// The addresses of the nodes, one each, in the order of their ids
+    #[arg(long, value_name = "IP", value_delimiter = ',', conflicts_with = "host")]
+    hosts: Vec<IpAddr>,
+
+    /// Where DIR is not empty, leave everything as it is, and succeed
+    #[arg(long)]
+    if_missing: bool,
 
     /// Ports are counted from here
     #[arg(
@@ -142,23 +166,31 @@ pub(crate) fn make(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let places = places(args)?;
-    refuse_unless_empty(&args.dir)?;
+    let quorums = quorums(args, &places)?;
+    if let Err(error) = refuse_unless_empty(&args.dir) {
+        if !args.if_missing || error.code != "not_empty" {
+            return Err(error);
+        }
+        let report = report(&args.dir, &[], false, None);
+        return output.show(report.next("Nothing was written: it was made before."));
+    }
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
     let has_tls = !args.plaintext;
     let seed = |it: &Origin| {
-        let config = config(cluster, &places[0], &nodes, has_tls);
+        let config = config((cluster, quorums), &places[0], &nodes, has_tls);
         Seed::new(&it.file, &config, it.skip)
     };
     let seed = origin.map(seed).transpose()?;
-    let desk = if args.plaintext {
-        None
-    } else {
+    let desk = if has_tls {
         let validity = days(args.authority_days);
         Some(Desk::make(&args.dir.join(AUTHORITY), cluster, validity)?)
+    } else {
+        None
     };
     for place in &places {
-        write(&args.dir, config(cluster, place, &nodes, has_tls), place, seed.as_ref())?;
+        let config = config((cluster, quorums), place, &nodes, has_tls);
+        write(&args.dir, config, place, seed.as_ref())?;
         if let Some(desk) = &desk {
             certify(desk, &args.dir.join(&place.name), &place.node, args.validity)?;
         }
@@ -195,23 +227,69 @@ fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
     if total as usize > NODES_MAX {
         return Err(CliError::usage(format!("{total} nodes are more than {NODES_MAX}")));
     }
+    if !args.hosts.is_empty() && args.hosts.len() != total as usize {
+        return Err(CliError::usage(format!("{} hosts for {total} nodes", args.hosts.len()))
+            .hint("name one address for each node"));
+    }
     let named = groups.iter().flat_map(|(prefix, count, roles)| {
         (1..=*count).map(move |number| (format!("{prefix}{number}"), roles))
     });
     let place = |(id, (name, roles)): (u16, (String, &Vec<Role>))| {
         let has_disk = args.leader_disks || **roles != [Role::Leader];
         let disk = has_disk.then(random_identity).transpose()?;
-        let port = args.base_port + id;
+        let (host, port) = match args.hosts.get(usize::from(id) - 1) {
+            Some(host) => (*host, args.base_port + 1),
+            None => (args.host, args.base_port + id),
+        };
         let node = Node {
             id: NodeId(id.into()),
             roles: roles.iter().copied().collect(),
             disk,
-            peers: SocketAddr::new(args.host, port),
-            clients: SocketAddr::new(args.host, port + CLIENTS_ABOVE_PEERS),
+            peers: SocketAddr::new(host, port),
+            clients: SocketAddr::new(host, port + CLIENTS_ABOVE_PEERS),
         };
         Ok(Place { name, node })
     };
     (1..).zip(named).map(place).collect()
+}
+
+/// As asked for, or as small as they can be beside what was asked for.
+fn quorums(args: &InitClusterArgs, places: &[Place]) -> Result<Quorums, CliError> {
+    let acceptors = places.iter().filter(|place| is_acceptor(&place.node)).count();
+    let acceptors = u32::try_from(acceptors).expect("at most NODES_MAX nodes");
+    let majorities = Quorums::majorities(acceptors);
+    // The smallest one that meets every quorum of the other phase.
+    let beside = |other: u32| (acceptors + 1).saturating_sub(other).max(1);
+    let (phase1, phase2) = match (args.phase1, args.phase2) {
+        (None, None) => (majorities.phase1, majorities.phase2),
+        (Some(phase1), None) => (phase1, beside(phase1)),
+        (None, Some(phase2)) => (beside(phase2), phase2),
+        (Some(phase1), Some(phase2)) => (phase1, phase2),
+    };
+    for (option, size) in [("--phase1", phase1), ("--phase2", phase2)] {
+        if size > acceptors {
+            let message = format!("{option} {size}: there are only {acceptors} acceptors");
+            return Err(CliError::usage(message));
+        }
+    }
+    if phase1 + phase2 <= acceptors {
+        let message = format!(
+            "quorums of {phase1} and {phase2} among {acceptors} acceptors need not meet: a new \
+             leader might not hear of a value that was chosen, and have another one chosen"
+        );
+        let hint = format!(
+            "together they must exceed {acceptors}, such as --phase1 {} or \
+             --phase2 {}",
+            beside(phase2),
+            beside(phase1)
+        );
+        return Err(CliError::usage(message).hint(hint));
+    }
+    Ok(Quorums { phase1, phase2 })
+}
+
+fn is_acceptor(node: &Node) -> bool {
+    node.roles.contains(&Role::Acceptor)
 }
 
 fn refuse_unless_empty(dir: &Path) -> Result<(), CliError> {
@@ -235,8 +313,13 @@ fn certify(desk: &Desk, home: &Path, node: &Node, validity: ValidityArgs) -> Res
     desk.give_node(&files, node.id, &hosts(node.clients.ip(), &[]), validity.validity())
 }
 
-fn config(cluster: [u8; 16], place: &Place, nodes: &[Node], has_tls: bool) -> Config {
-    let acceptors = nodes.iter().filter(|node| node.roles.contains(&Role::Acceptor)).count();
+fn config(
+    (cluster, quorums): ([u8; 16], Quorums),
+    place: &Place,
+    nodes: &[Node],
+    has_tls: bool,
+) -> Config {
+    let admin_port = place.node.peers.port() + ADMIN_ABOVE_PEERS;
     Config {
         cluster,
         epoch: 0,
@@ -245,10 +328,12 @@ fn config(cluster: [u8; 16], place: &Place, nodes: &[Node], has_tls: bool) -> Co
         listen: None,
         shutdown_timeout: server::config::SHUTDOWN_TIMEOUT,
         log: Log::default(),
-        quorums: Quorums::majorities(u32::try_from(acceptors).expect("at most NODES_MAX nodes")),
+        quorums,
         timing: Timing::default(),
         transport: if has_tls { Transport::Tls(files("node")) } else { Transport::PlaintextUdp },
         storage: Storage::default(),
+        // Whatever the nodes' address: who is to read it from elsewhere is the operator's decision.
+        admin: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), admin_port)),
         clients: if has_tls { vec![Grant::all(ADMIN)] } else { Vec::new() },
         nodes: nodes.to_vec(),
     }
@@ -300,14 +385,15 @@ fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> R
     let columns = ["node", "roles", "peers", "clients", "config"];
     let rows = places.iter().map(row).collect();
     let dir = quoted(&dir.display().to_string());
-    let first = &places[0].name;
-    let who =
-        if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
     let (schema, origin) = match seed {
         None => ("synod.init.cluster/1", String::new()),
         Some(seed) => ("synod.snapshot.restore/1", told(seed)),
     };
-    Report::rows(schema, "nodes", &columns, rows).next(format!(
+    let report = Report::rows(schema, "nodes", &columns, rows);
+    let Some(Place { name: first, .. }) = places.first() else { return report };
+    let who =
+        if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
+    report.next(format!(
         "{origin}\nNext, run the nodes. All on this machine, in the background:\n  \
          for config in {dir}/*/synod.toml; do synod serve --config \"$config\" & done\n\
          Then see them agree:\n  \
@@ -319,7 +405,8 @@ fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> R
 /// What a restored cluster goes on from, and who holds it.
 fn told(seed: &Seed) -> String {
     let keepers = match seed.keepers() {
-        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the file."
+        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the \
+        file."
             .to_owned(),
         keepers => format!("{keepers} nodes keep what was restored."),
     };
@@ -358,15 +445,38 @@ mod tests {
         let places = places(&args("unused --leaders 1 --acceptors 3 --learners 1")).unwrap();
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
-            write(&dir, config([7; 16], place, &nodes, false), place, None).unwrap();
+            let quorums = Quorums { phase1: 2, phase2: 2 };
+            let config = config(([7; 16], quorums), place, &nodes, false);
+            write(&dir, config, place, None).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
-            assert_eq!(config.quorums, Quorums { phase1: 2, phase2: 2 });
+            assert_eq!(config.quorums, quorums);
+            let admin = config.admin.expect("a place for metrics");
+            assert_eq!(admin.port(), place.node.clients.port() + 100);
+            assert!(admin.ip().is_loopback());
             assert_eq!(config.data_dir.is_none(), place.name.starts_with('l'));
             let has_journal = config.data_dir.is_some_and(|data| data.is_dir());
             assert_eq!(has_journal, place.name.starts_with('a'));
         }
         assert!(refuse_unless_empty(&dir).is_err());
+    }
+
+    #[test]
+    fn quorums_meet_or_are_refused() {
+        let quorums = |options: &str| {
+            let args = args(&format!("d {options}"));
+            let places = places(&args).unwrap();
+            quorums(&args, &places).map(|it| (it.phase1, it.phase2)).map_err(|it| it.message)
+        };
+        assert_eq!(quorums("--acceptors 4"), Ok((3, 3)));
+        assert_eq!(quorums("--phase1 4 --phase2 2"), Ok((4, 2)));
+        assert_eq!(quorums("--phase2 1"), Ok((5, 1)));
+        assert_eq!(quorums("--nodes 3 --phase1 2"), Ok((2, 2)));
+        assert_eq!(quorums("--phase1 5 --phase2 5"), Ok((5, 5)));
+        let error = quorums("--phase1 3 --phase2 2").unwrap_err();
+        assert!(error.starts_with("quorums of 3 and 2 among 5 acceptors need not meet"), "{error}");
+        let error = quorums("--nodes 3 --phase2 4").unwrap_err();
+        assert_eq!(error, "--phase2 4: there are only 3 acceptors");
     }
 
     #[test]
@@ -384,6 +494,18 @@ mod tests {
             seen("d --nodes 1 --learners 1 --host ::1"),
             ["n1 1 [::1]:7201", "r1 2 [::1]:7202"]
         );
+    }
+
+    #[test]
+    fn each_node_may_have_a_machine_of_its_own() {
+        let seen: Vec<String> = places(&args("d --nodes 2 --hosts 10.0.0.1,10.0.0.2"))
+            .unwrap()
+            .iter()
+            .map(|it| format!("{} {}", it.node.peers, it.node.clients))
+            .collect();
+        assert_eq!(seen, ["10.0.0.1:7101 10.0.0.1:7201", "10.0.0.2:7101 10.0.0.2:7201"]);
+        let error = places(&args("d --nodes 3 --hosts 10.0.0.1,10.0.0.2")).err().unwrap();
+        assert_eq!(error.exit, Exit::Usage);
     }
 
     #[test]

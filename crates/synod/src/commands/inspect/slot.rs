@@ -11,10 +11,10 @@ use crate::output::{Output, Shape, Value};
 
 /// Show what this acceptor has voted for one slot
 ///
-/// Every vote that the journal still holds, in its order; the one of the highest ballot counts. Then
-/// what else bears on the slot: that its votes were cut, what cannot be read and may have held one,
-/// and snapshots of this node that cover it. That it voted for a value does not say that the value
-/// was chosen: `synod log read` does.
+/// Every vote that the journal still holds, in its order; the one of the highest ballot counts.
+/// Then what else bears on the slot: that its votes were cut, what cannot be read and may have held
+/// one, and snapshots of this node that cover it. That it voted for a value does not say that the
+/// value was chosen: `synod log read` does.
 ///
 /// Exit codes: 0 all of the journal can be read, 7 some of it is damaged.
 #[derive(Debug, Args)]

@@ -10,8 +10,8 @@ use crate::output::{Output, Report, Value};
 
 /// Check every file of a data directory
 ///
-/// Reads all of the journal and of the snapshots. The last row is about the journal as a whole: what
-/// a start would make of it.
+/// Reads all of the journal and of the snapshots. The last row is about the journal as a whole:
+/// what a start would make of it.
 ///
 /// A write that never ended is no damage: nobody was told that it had. Rot in the very last write
 /// looks the same.
@@ -38,7 +38,8 @@ pub(super) fn run(args: &VerifyArgs, output: &Output) -> Result<Exit, CliError> 
     let report = Report::rows("synod.inspect.verify/1", "files", &COLUMNS, rows);
     let report = if is_damaged {
         report.exit(Exit::Damaged).next(
-            "\nNext: a damaged snapshot is passed over, and fetched again. For a damaged journal see\n\
+            "\nNext: a damaged snapshot is passed over, and fetched again. For a damaged journal \
+            see\n\
              docs/operating.md, \"A journal is damaged\".",
         )
     } else {

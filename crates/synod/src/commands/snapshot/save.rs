@@ -90,7 +90,8 @@ fn no_quorum(error: CallError) -> CliError {
         return error;
     }
     error.hint(
-        "`synod cluster health` says what is missing; if the quorum is gone for good, --local saves \
+        "`synod cluster health` says what is missing; if the quorum is gone for good, --local \
+        saves \
          what a node knows",
     )
 }

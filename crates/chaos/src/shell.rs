@@ -1,0 +1,28 @@
+//! Programs of the system, each run to its end, with what it said if it failed.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use crate::Outcome;
+
+/// Runs a program, and gives back what it printed.
+pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<String> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    finish(command)
+}
+
+/// The same for a command that is made already.
+pub(crate) fn finish(mut command: Command) -> Outcome<String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?}: {}: {}", output.status, said.trim()).into());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs `ip` with words.
+pub(crate) fn ip(words: &str) -> Outcome<String> {
+    run("ip", &words.split(' ').collect::<Vec<_>>())
+}
