@@ -101,18 +101,28 @@ fn the_unit_runs_commands_that_exist_and_hides_the_rest_of_the_machine() {
 
 #[test]
 fn the_file_for_compose_makes_the_nodes_that_it_runs() {
-    let file = read("compose.yaml");
     let program = Program::new();
-    assert_eq!(program.prints(&["init", "compose"]), file, "one source");
-    let [file] = &documents(&file)[..] else { panic!("one document") };
+    // As it is printed: with the files that stand beside it in the repository.
+    let [file] = &documents(&program.prints(&["init", "compose"]))[..] else { panic!("one") };
     let services = file["services"].as_object().expect("services");
-    for (name, service) in services {
+    let is_ours = |service: &&Value| service["image"] == services["init"]["image"];
+    for service in services.values().filter(is_ours) {
         program.understands(&words(&service["command"]));
         if let Some(test) = service.get("healthcheck").map(|it| words(&it["test"])) {
-            assert_eq!(test[..2], ["CMD", "/usr/bin/synod"], "{name}");
+            assert_eq!(test[..2], ["CMD", "/usr/bin/synod"]);
             program.understands(&test[2..]);
         }
     }
+    let configs = file["configs"].as_object().expect("configs");
+    for service in services.values() {
+        for config in service.get("configs").and_then(Value::as_array).into_iter().flatten() {
+            assert!(configs.contains_key(text_of(&config["source"])), "{config}");
+        }
+    }
+    let inner = |name: &str| documents(text_of(&configs[name]["content"])).remove(0);
+    let targets = inner("prometheus")["scrape_configs"][0]["static_configs"][0]["targets"].clone();
+    let alerts = inner("alerts")["groups"].clone();
+    assert!(alerts.as_array().is_some_and(|groups| !groups.is_empty()), "{alerts}");
 
     // What `init` would make is what the others start from.
     let root = tempfile::tempdir().unwrap();
@@ -126,9 +136,13 @@ fn the_file_for_compose_makes_the_nodes_that_it_runs() {
     for _ in 0..2 {
         program.prints(&init);
     }
-    let nodes: Vec<&Value> = services.values().filter(|it| it.get("networks").is_some()).collect();
+    let is_node = |(_, it): &(&String, &Value)| it["environment"]["SYNOD_CONFIG"].is_string();
+    let nodes: Vec<(&String, &Value)> = services.iter().filter(is_node).collect();
     assert_eq!(nodes.len(), 3);
-    for node in nodes {
+    for (name, node) in nodes {
+        let admin = text_of(&node["environment"]["SYNOD_ADMIN_ADDRESS"]);
+        let (_, port) = admin.rsplit_once(':').expect("a port");
+        assert!(words(&targets).contains(&&*format!("{name}:{port}")), "{targets}");
         let config = text_of(&node["environment"]["SYNOD_CONFIG"]);
         let config = config.replace("/data/cluster", here);
         let settings = program.settings(&["--config", &config], &[]);
@@ -194,7 +208,14 @@ fn the_chart_says_only_what_the_program_understands() {
         program.understands(words);
         commands += 1;
     }
-    assert_eq!(commands, 3, "a node, its readiness, its journal");
+    assert_eq!(commands, 2, "a node, and its journal");
+    let admin = include_str!("../../server/src/admin.rs");
+    for line in statefulset.lines().filter(|line| line.contains("httpGet:")) {
+        let path = line.split(['{', ' ', ',', '}']).find(|word| word.starts_with('/'));
+        let path = path.expect("a path");
+        assert!(admin.contains(&format!("\"{path}\"")), "nobody answers {path}");
+    }
+    assert_eq!(statefulset.matches("httpGet:").count(), 2, "started, and ready");
     // Else the members that are left would be restarted when a quorum is lost.
     assert!(!statefulset.contains("livenessProbe"));
     assert!(read("helm/synod/templates/services.yaml").contains("publishNotReadyAddresses: true"));
@@ -266,6 +287,40 @@ fn the_example_of_the_package_is_accepted_once_its_identities_are_drawn() {
     let program = Program::new();
     let settings = program.accepts(&read("debian/synod.toml"), "2");
     assert_eq!(settings["node[2].clients"], "192.0.2.2:7201");
+}
+
+#[test]
+fn the_package_ships_files_that_exist() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(home.join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let package = &manifest["package"]["metadata"]["deb"];
+    let made = std::fs::read_to_string(home.join("../../xtask/src/deb.rs")).unwrap();
+    let mut places = BTreeSet::new();
+    for asset in package["assets"].as_array().expect("assets") {
+        let [source, place] = [0, 1].map(|at| asset[at].as_str().expect("a path"));
+        places.insert(format!("/{place}"));
+        match source.strip_prefix("../../target/package/") {
+            // Written by the program, where `cargo xtask deb` asks it to.
+            Some("man/*.1") => assert!(made.contains("join(\"man\")"), "{source}"),
+            Some(script) => assert!(made.contains(&format!("\"{script}\"")), "{source}"),
+            None if source.starts_with("target/") => {}
+            None => assert!(home.join(source).is_file(), "{source}"),
+        }
+    }
+    for file in package["conf-files"].as_array().expect("files") {
+        assert!(places.contains(file.as_str().expect("a path")), "{file} is not shipped");
+    }
+    let unit = package["systemd-units"]["unit-scripts"].as_str().expect("a path");
+    assert!(home.join(unit).join("synod.service").is_file());
+    let scripts = home.join(package["maintainer-scripts"].as_str().expect("a path"));
+    for name in ["postinst", "prerm", "postrm"] {
+        let script = scripts.join(name);
+        let text = std::fs::read_to_string(&script).unwrap();
+        assert!(text.contains("#DEBHELPER#"), "the unit is enabled there: {name}");
+        let (is_right, said) = tool("sh", &["-n", script.to_str().unwrap()]).expect("a shell");
+        assert!(is_right, "{name}: {said}");
+    }
 }
 
 #[test]

@@ -82,6 +82,8 @@ capabilities:
   value: /data/synod
 - name: SYNOD_LISTEN
   value: "0.0.0.0"
+- name: SYNOD_ADMIN_ADDRESS
+  value: "0.0.0.0:7301"
 {{- if eq .Values.transport "tls" }}
 - name: SYNOD_TLS_CERTIFICATE
   value: /etc/synod-tls/node-$(SYNOD_ID).crt
