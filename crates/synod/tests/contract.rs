@@ -12,7 +12,8 @@ use serde_json::Value;
 
 const FORMATS: [&str; 4] = ["table", "plain", "json", "jsonl"];
 
-const ONE: Layout = Layout { options: &["--nodes", "1", "--plaintext"], leaders: &["n1"], others: &[] };
+const ONE: Layout =
+    Layout { options: &["--nodes", "1", "--plaintext"], leaders: &["n1"], others: &[] };
 
 /// Print what other tools read, whatever `--output` says, and say so in their help.
 const OF_OTHER_TOOLS: [&str; 1] = ["trace export"];

@@ -135,7 +135,6 @@ impl<S: StateMachine> Node<S> {
     /// The future owns everything: it can be spawned, joined and dropped. **Dropping it does not
     /// take the command back**: it is asked for, and asked for again, until it is answered or its
     /// time runs out.
-    #[expect(clippy::needless_pass_by_value, reason = "the future owns what it proposes")]
     pub fn propose(
         &self,
         command: S::Command,

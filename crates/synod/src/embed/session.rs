@@ -56,7 +56,6 @@ impl<S: StateMachine> Session<S> {
     ///
     /// # Panics
     /// If `sequence` is zero.
-    #[expect(clippy::needless_pass_by_value, reason = "the future owns what it proposes")]
     pub fn propose(
         &self,
         sequence: u64,
