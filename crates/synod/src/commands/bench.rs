@@ -14,7 +14,7 @@ mod report;
 mod subject;
 mod tally;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::connection;
 use crate::error::{CliError, Exit};
@@ -85,26 +85,14 @@ async fn prepare(
     args: &BenchArgs,
     local: &mut Option<Local>,
 ) -> Result<(Subject, Option<report::Disk>), CliError> {
-    if let Some(nodes) = args.local {
+    if args.local.is_some() {
         let place = args.data_dir.clone().unwrap_or_else(|| PathBuf::from("."));
-        *local = Some(Local::start(nodes, &place)?);
+        *local = Some(Local::new(&place)?);
     }
-    let directory = match (&args.sync_probe, &local) {
-        (Some(directory), _) => Some(directory.as_path()),
-        (None, local) => local.as_ref().map(Local::directory),
-    };
-    let disk = match directory {
-        Some(directory) => {
-            let sync = probe::sync(directory);
-            let sync = sync.map_err(|error| CliError::file("measure", directory, &error))?;
-            // Not the name of a directory that is gone when this is read.
-            let is_given = args.sync_probe.is_some();
-            let shown = if is_given { Some(directory) } else { args.data_dir.as_deref() };
-            let directory = shown.unwrap_or(std::path::Path::new(".")).to_owned();
-            Some(report::Disk { directory, sync })
-        }
-        None => None,
-    };
+    let disk = disk(args, local.as_ref())?;
+    if let (Some(local), Some(nodes)) = (local.as_mut(), args.local) {
+        local.start(nodes)?;
+    }
     let endpoints = match local {
         Some(local) => args.endpoints.with_file(local.config(1), local.credentials()),
         None => args.endpoints.clone(),
@@ -115,4 +103,15 @@ async fn prepare(
     let subject = Subject::new(clients, args.workload());
     subject.warm().await?;
     Ok((subject, disk))
+}
+
+/// What the disk takes while nobody else of ours uses it.
+fn disk(args: &BenchArgs, local: Option<&Local>) -> Result<Option<report::Disk>, CliError> {
+    let probed = args.sync_probe.as_deref().or(local.map(Local::directory));
+    let Some(probed) = probed else { return Ok(None) };
+    let sync = probe::sync(probed).map_err(|error| CliError::file("measure", probed, &error))?;
+    // A directory that is gone when this is read is not named, but the one that it was in.
+    let named = args.sync_probe.as_deref().or(args.data_dir.as_deref());
+    let directory = named.unwrap_or(Path::new(".")).to_owned();
+    Ok(Some(report::Disk { directory, sync }))
 }

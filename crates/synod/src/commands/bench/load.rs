@@ -209,9 +209,15 @@ impl Run {
             }
             // The only wait for answers, so that memory is bounded. It makes starts late, which the
             // latencies hold and the tally counts.
-            let place = room.clone().acquire_owned().await.expect("nobody closes it");
+            let (place, is_crowded) = match room.clone().try_acquire_owned() {
+                Ok(place) => (place, false),
+                Err(_) => (room.clone().acquire_owned().await.expect("nobody closes it"), true),
+            };
             if !self.goes_on(intended) {
                 break;
+            }
+            if is_crowded && self.is_measured(intended) {
+                self.tally().crowded();
             }
             let (run, operate) = (self.clone(), operate.clone());
             let client = usize::try_from(number).unwrap_or_default() % self.plan.clients;
@@ -310,6 +316,7 @@ mod tests {
         let p95 = ms(&tally, 95.0);
         assert!((490..=510).contains(&p95), "{p95}");
         assert_eq!(tally.late_starts(), 0, "there was room for all");
+        assert!(!tally.is_overloaded());
     }
 
     /// The same with so few places that most starts wait for room: sent late, they would look quick
@@ -323,6 +330,7 @@ mod tests {
         assert!((890..=930).contains(&p99), "{p99}");
         assert!(tally.late_starts() > 900, "{}", tally.late_starts());
         assert!(tally.latest_start() > Duration::from_millis(900));
+        assert!(tally.is_overloaded());
     }
 
     /// What the open loop is for: the same stall is one slow answer a client here.

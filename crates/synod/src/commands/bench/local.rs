@@ -30,18 +30,22 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Starts so many nodes, each of which leads and remembers, below `place`.
-    pub(super) fn start(nodes: u32, place: &Path) -> Result<Local, CliError> {
+    /// A directory below `place`, and nobody in it yet.
+    pub(super) fn new(place: &Path) -> Result<Local, CliError> {
         let directory = tempfile::Builder::new().prefix("synod-bench-").tempdir_in(place);
         let directory =
             directory.map_err(|it| CliError::file("make a directory in", place, &it))?;
+        Ok(Local { children: Vec::new(), directory })
+    }
+
+    /// Starts so many nodes, each of which leads and remembers.
+    pub(super) fn start(&mut self, nodes: u32) -> Result<(), CliError> {
         let program = std::env::current_exe().map_err(|error| broken(&error.to_string()))?;
-        let mut local = Local { children: Vec::new(), directory };
         let made = Command::new(&program)
             .args(["init", "cluster", "--quiet", "--nodes", &nodes.to_string()])
             .args(["--base-port", &free_base()?.to_string()])
             .arg("--dir")
-            .arg(local.cluster())
+            .arg(self.cluster())
             .stdin(Stdio::null())
             .output()
             .map_err(|error| broken(&error.to_string()))?;
@@ -49,9 +53,9 @@ impl Local {
             return Err(broken(String::from_utf8_lossy(&made.stderr).trim()));
         }
         for node in 1..=nodes {
-            local.serve(&program, node)?;
+            self.serve(&program, node)?;
         }
-        Ok(local)
+        Ok(())
     }
 
     fn serve(&mut self, program: &Path, node: u32) -> Result<(), CliError> {

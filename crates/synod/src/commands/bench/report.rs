@@ -162,15 +162,21 @@ fn prose(args: &BenchArgs, measured: &Measured, has_unicode: bool) -> String {
             picture::bars(latency, has_unicode)
         );
     }
-    if is_overloaded(args, tally) {
-        let _ = write!(
-            text,
-            "\nOverloaded: {} starts were late, by up to {}, as {} operations were under way.\n\
-             The latencies hold that wait. Lower --rate, or find what it is that cannot keep up.\n",
-            grouped(tally.late_starts()),
-            shown(tally.latest_start()),
-            grouped(measured.places as u64),
-        );
+    if is_overloaded(args, tally) || (args.rate.is_some() && tally.is_late()) {
+        let (late, by) = (grouped(tally.late_starts()), shown(tally.latest_start()));
+        let why = if is_overloaded(args, tally) {
+            let places = grouped(measured.places as u64);
+            format!(
+                "Overloaded: {late} starts were late, by up to {by}, as {places} operations were \
+                 under way.\nThe latencies hold that wait. Lower --rate, or find what cannot keep up."
+            )
+        } else {
+            format!(
+                "{late} starts were late, by up to {by}: this machine had no time for the clients.\n\
+                 The latencies hold that wait. Measure from a machine that has."
+            )
+        };
+        let _ = write!(text, "\n{why}\n");
     }
     if has_unicode { text } else { text.replace('·', "-") }
 }
@@ -204,6 +210,9 @@ mod tests {
         let ms = Duration::from_millis;
         for number in 0..100 {
             tally.begun(ms(if number < late { 700 } else { 0 }));
+            if number < late {
+                tally.crowded();
+            }
             let ended = if number == 99 { Ended::Unknown } else { Ended::Done };
             tally.ended(Kind::Append, ended, ms(3), ms(number));
         }
@@ -241,6 +250,12 @@ mod tests {
         assert_eq!(overloaded.exit, Exit::No);
         assert!(rendered(Format::Plain, &overloaded).contains("overloaded\ttrue\n"));
         assert_eq!(of("--rate 50", 1).exit, Exit::Done, "one of a hundred is an accident");
+        let mut starved = measured(0);
+        (0..9).for_each(|_| starved.tally.begun(Duration::from_secs(1)));
+        let starved = report(&args("--rate 50"), &starved, false);
+        let crate::output::Words::Prose(prose) = &starved.words else { panic!() };
+        assert!(prose.contains("9 starts were late, by up to 1.00 s: this machine"), "{prose}");
+        assert_eq!(starved.exit, Exit::Done, "that is not the cluster's doing");
         assert_eq!(of("", 100).exit, Exit::Done, "a closed loop has no due starts");
     }
 

@@ -64,6 +64,7 @@ pub struct Tally {
     unknown: u64,
     late_starts: u64,
     latest_start: Duration,
+    crowded: u64,
     last_answer: Duration,
 }
 
@@ -73,6 +74,11 @@ impl Tally {
         self.begun += 1;
         self.late_starts += u64::from(late >= LATE);
         self.latest_start = self.latest_start.max(late);
+    }
+
+    /// A start of the measured time finds no room: as many are under way as may be.
+    pub(super) fn crowded(&mut self) {
+        self.crowded += 1;
     }
 
     /// It has ended: after so long, and when, counted from the start of the measured time.
@@ -124,9 +130,14 @@ impl Tally {
         self.latest_start
     }
 
-    /// Whether the load was more than could be made: a hundredth of the starts was late, so many
-    /// operations were under way.
+    /// Whether the load was more than was answered: a hundredth of the starts found no room.
     pub fn is_overloaded(&self) -> bool {
+        self.crowded * 100 > self.begun
+    }
+
+    /// Whether the starts were late for whatever reason: a hundredth of them was. Where it is not
+    /// overloaded, whoever makes the load had no time.
+    pub fn is_late(&self) -> bool {
         self.late_starts * 100 > self.begun
     }
 
