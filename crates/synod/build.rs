@@ -11,6 +11,7 @@ fn main() {
     let rustc = Command::new(variable("RUSTC")).arg("--version").output();
     let version = rustc.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     println!("cargo::rustc-env=SYNOD_RUSTC={}", version.unwrap_or_default());
+    println!("cargo::rustc-env=SYNOD_FEATURES={}", features().join(","));
 
     println!("cargo::rerun-if-changed=../../README.md");
     let readme = std::fs::read_to_string("../../README.md").unwrap_or_default();
@@ -39,4 +40,14 @@ fn main() {
         program = program.replace(as_written, &format!("std::env::var(\"{variable}\")?"));
     }
     std::fs::write(out.join("readme.rs"), program).expect("cargo's own directory");
+}
+
+/// Cargo tells of each feature by a variable.
+fn features() -> Vec<String> {
+    let variables = std::env::vars().filter_map(|(name, _)| {
+        Some(name.strip_prefix("CARGO_FEATURE_")?.to_lowercase().replace('_', "-"))
+    });
+    let mut features: Vec<String> = variables.filter(|name| name != "default").collect();
+    features.sort();
+    features
 }

@@ -172,7 +172,7 @@ impl Handover {
         if willing.len() < among.len() && *again > now {
             return None;
         }
-        // The furthest has the least to catch up with; of equals, the first in the order of leaders.
+        // The furthest has the least to catch up with; of equals, the first among the leaders.
         let (to, _) = willing.iter().max_by_key(|(node, chosen)| (**chosen, Reverse(**node)))?;
         let to = *to;
         wish.stage = Stage::Draining { to };

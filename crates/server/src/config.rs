@@ -36,7 +36,7 @@ use layers::Reading;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
 pub use grants::{CLIENTS_MAX, Grant, Permission};
-pub use keys::{KEYS, Key, find_key};
+pub use keys::{KEYS, Key, find_key, nearest_key};
 pub use layers::{DEFAULT_FILE, Layers, Origin, Resolved, Setting};
 pub use size::{SizeError, format_size, parse_size};
 
@@ -178,9 +178,7 @@ impl Config {
         let reading = Reading { over: &[], resolve: names::system };
         let parsed = file::parse(&text, &reading);
         let mut config = parsed.map_err(|located| located.in_file(path, &text))?;
-        if let Some(directory) = path.parent() {
-            config.paths().for_each(|(_, path)| *path = directory.join(&*path));
-        }
+        config.find_paths_from(path);
         Ok((config, text))
     }
 
@@ -190,15 +188,20 @@ impl Config {
         file::parse(text, &Reading::default()).map_err(|located| located.in_file(path, text))
     }
 
-    /// Every path, with the key that it stands under.
-    fn paths(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+    /// Relative paths begin at the directory of the file that names them.
+    fn find_paths_from(&mut self, file: &Path) {
+        if let Some(directory) = file.parent() {
+            self.paths().for_each(|path| *path = directory.join(&*path));
+        }
+    }
+
+    /// Every path.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let certificates = match &mut self.transport {
-            Transport::Tls(Files { ca, certificate, key }) => {
-                vec![("tls.ca", ca), ("tls.certificate", certificate), ("tls.key", key)]
-            }
+            Transport::Tls(Files { ca, certificate, key }) => vec![ca, certificate, key],
             Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
         };
-        self.data_dir.iter_mut().map(|path| ("data_dir", path)).chain(certificates)
+        self.data_dir.iter_mut().chain(certificates)
     }
 
     /// Where this node itself listens that others know by `address`.
@@ -242,6 +245,10 @@ impl Config {
         if let Some(data_dir) = &self.data_dir {
             let quoted = toml::Value::String(data_dir.display().to_string());
             writeln!(text, "data_dir = {quoted}  # from this file's directory")?;
+        }
+        if self.shutdown_timeout != SHUTDOWN_TIMEOUT {
+            let timeout = format_duration(self.shutdown_timeout);
+            writeln!(text, "shutdown_timeout = \"{timeout}\"")?;
         }
         Ok(())
     }
@@ -408,7 +415,7 @@ mod tests {
             id: NodeId(3),
             data_dir: Some(PathBuf::from("da\"ta")),
             listen: None,
-            shutdown_timeout: SHUTDOWN_TIMEOUT,
+            shutdown_timeout: Duration::from_secs(30),
             log: Log::default(),
             quorums: Quorums { phase1: 2, phase2: 1 },
             timing: Timing {
@@ -440,6 +447,22 @@ mod tests {
                 node(3, Role::Acceptor),
                 node(4, Role::Acceptor),
             ],
+        }
+    }
+
+    #[test]
+    fn a_node_takes_a_while_to_stop_and_no_more() {
+        let with = |line: &str| {
+            let config = Config { shutdown_timeout: SHUTDOWN_TIMEOUT, ..example() };
+            let text = format!("{line}\n{}", config.to_toml());
+            let config = Config::parse(&text, Path::new("synod.toml"));
+            config.map(|config| config.shutdown_timeout).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(""), Ok(SHUTDOWN_TIMEOUT));
+        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(Duration::from_secs(90)));
+        for wrong in ["99ms", "11m"] {
+            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
+            assert!(error.contains("between 100ms and 600s"), "{error}");
         }
     }
 

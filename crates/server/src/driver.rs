@@ -197,6 +197,10 @@ impl<M: Hosted> Driver<M> {
                     let gone = answer.send(self.status());
                     drop(gone);
                 }
+                Job::Freeze(answer) => {
+                    let gone = answer.send(self.node.freeze());
+                    drop(gone);
+                }
                 Job::Kept { snapshot, is_durable } => {
                     self.snapshot = self.snapshot.max(snapshot.below);
                     let now = self.now();

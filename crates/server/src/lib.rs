@@ -27,6 +27,8 @@ pub mod replacement;
 pub mod restore;
 pub mod snapshot_file;
 pub mod file_disk;
+pub mod inspect;
+mod read_only_disk;
 pub mod tls;
 pub mod transport;
 mod counters;

@@ -67,8 +67,8 @@
 //! - **Once.** A command that was proposed once is applied once at most, although it is sent again
 //!   and leaders come and go. A command that is proposed *twice* counts twice, unless both times
 //!   were in a [`Session`], under one sequence.
-//! - **Linearizable.** A command that was answered before another was proposed is applied before it,
-//!   and a [`Read::Linearizable`] shows every command that was answered before it began.
+//! - **Linearizable.** A command that was answered before another was proposed is applied before
+//!   it, and a [`Read::Linearizable`] shows every command that was answered before it began.
 //! - **Honest.** An error says what is known: [`ProposeError::outcome`] is
 //!   [`NotApplied`](Outcome::NotApplied) only where that is certain. A time-out never is.
 //! - **Clocks** decide when somebody asks, never what is true ([`Read::Stale`] excepted: a clock
@@ -85,9 +85,9 @@
 //!
 //! | I want to see | ask for | costs |
 //! |---|---|---|
-//! | everything that anybody was answered before now | [`Read::Linearizable`] | a round to the leader and one from it to a majority, shared by all reads that begin together |
-//! | my own writes, at whatever node | [`Read::AtLeast`] one past the slot of my last [`Committed`] | the wait until this node has applied it |
-//! | something that is at most so old | [`Read::Stale`] | nothing while another read confirmed as much lately |
+//! | all that anybody was answered before now | [`Read::Linearizable`] | two rounds, shared |
+//! | my own writes, at any node | [`Read::AtLeast`] my last slot + 1 | a wait, if it lags |
+//! | something that is at most so old | [`Read::Stale`] | often nothing |
 //! | something quick, as for a dashboard | [`Read::Local`] | nothing |
 //!
 //! # Test your own

@@ -1,3 +1,5 @@
+//! Whom a leader picks, what waits meanwhile, and which offers are good.
+
 use alloc::vec;
 
 use super::*;

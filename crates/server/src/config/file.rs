@@ -573,21 +573,6 @@ clients = "127.0.0.1:7201"
     }
 
     #[test]
-    fn a_node_takes_a_while_to_stop_and_no_more() {
-        let with = |line: &str| {
-            parse(&format!("{line}\n{GOOD}"))
-                .map(|config| config.shutdown_timeout.as_millis())
-                .map_err(|located| located.problem.to_string())
-        };
-        assert_eq!(with(""), Ok(10_000));
-        assert_eq!(with("shutdown_timeout = \"90s\""), Ok(90_000));
-        for wrong in ["99ms", "11m"] {
-            let error = with(&format!("shutdown_timeout = \"{wrong}\"")).unwrap_err();
-            assert!(error.contains("between 100ms and 600s"), "{error}");
-        }
-    }
-
-    #[test]
     fn timing_must_be_sane() {
         let with = |lines: &str| {
             parse(&format!("{GOOD}[timing]\n{lines}\n"))

@@ -12,12 +12,13 @@
 //!
 //! A disk id pledges one certificate at most, and nobody votes before every member has pledged it.
 //! So where anybody has voted, every member has kept the list of all disks. A directory that was
-//! lost comes back with another disk id, finds that the others' certificate does not name it, and is
-//! refused for good. Whoever hears nobody waits, and does not vote. The smallest history that needs
-//! the second round: without it, two of three disks could be born with a list of their own while
-//! the third, born with another list before, has voted with a disk that was lost since.
+//! lost comes back with another disk id, finds that the others' certificate does not name it, and
+//! is refused for good. Whoever hears nobody waits, and does not vote. The smallest history that
+//! needs the second round: without it, two of three disks could be born with a list of their own
+//! while the third, born with another list before, has voted with a disk that was lost since.
 //!
-//! The cluster's id is the digest of its certificate: clusters of other disks never hear each other.
+//! The cluster's id is the digest of its certificate: clusters of other disks never hear each
+//! other.
 //!
 //! It knows neither time nor network nor file: what is to be kept comes out of [`Birth::next`], and
 //! is told back before anything rests on it.

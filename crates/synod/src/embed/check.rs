@@ -69,10 +69,10 @@ pub struct Finding {
 }
 
 /// Looks for faults in a state machine, one seed after the other: three nodes replicate it, with
-/// `commands` that are drawn, over a network that loses and reorders, with nodes that crash and come
-/// back from snapshots. Every output and every snapshot is compared between the nodes; then the log
-/// is applied twice more, and once with a snapshot and a restore at a drawn place, and all outputs
-/// and all last snapshots must be the same, byte by byte.
+/// `commands` that are drawn, over a network that loses and reorders, with nodes that crash and
+/// come back from snapshots. Every output and every snapshot is compared between the nodes; then
+/// the log is applied twice more, and once with a snapshot and a restore at a drawn place, and all
+/// outputs and all last snapshots must be the same, byte by byte.
 ///
 /// # Panics
 /// With the seed and what was seen, if something is wrong.

@@ -33,8 +33,8 @@ pub(crate) enum Undecodable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Output(Arc<[u8]>);
 
-/// The bytes of a command, if they are read back as one: bytes that nobody can read would stop every
-/// node that applies them.
+/// The bytes of a command, if they are read back as one: bytes that nobody can read would stop
+/// every node that applies them.
 pub(crate) fn encode_command<S: StateMachine>(
     command: S::Command,
 ) -> Result<Vec<u8>, ProposeError> {

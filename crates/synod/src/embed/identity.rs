@@ -7,8 +7,8 @@
 //! ```
 //!
 //! File 1 is written when the disk is drawn, 2 with the pledge, 3 when the journal is made; the one
-//! before is removed after the next is durable. So a file 1 that cannot be read was never told of to
-//! anybody, or at least nothing rests on it, and any other one that cannot be read is damage.
+//! before is removed after the next is durable. So a file 1 that cannot be read was never told of
+//! to anybody, or at least nothing rests on it, and any other one that cannot be read is damage.
 
 use journal::{Disk, DiskError, DiskErrorKind, SECTOR_BYTES, SegmentNumber};
 use paxos::{Digest, DiskId, NodeId};

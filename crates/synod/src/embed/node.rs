@@ -149,8 +149,9 @@ impl<S: StateMachine> Node<S> {
         async move { finished(&inner, proposing.await).await }
     }
 
-    /// Looks at the state once it shows as much as `how` says. `look` runs on the thread that drives
-    /// the protocol: it should be quick, and must not wait. If it panics, so does this future.
+    /// Looks at the state once it shows as much as `how` says. `look` runs on the thread that
+    /// drives the protocol: it should be quick, and must not wait. If it panics, so does this
+    /// future.
     pub async fn read<T: Send + 'static>(
         &self,
         how: Read,
@@ -292,9 +293,9 @@ impl<S: StateMachine> Node<S> {
         }
     }
 
-    /// Stops the node, for all its handles, such that the others hardly notice: if it leads, another
-    /// one does first; what was asked before is answered, and what was written is synced. Takes five
-    /// seconds at most where there is nobody to hand over to.
+    /// Stops the node, for all its handles, such that the others hardly notice: if it leads,
+    /// another one does first; what was asked before is answered, and what was written is synced.
+    /// Takes five seconds at most where there is nobody to hand over to.
     pub async fn shutdown(self) -> Result<(), ShutdownError> {
         let threads = lock(&self.inner.threads).take();
         if let Some(threads) = threads {

@@ -1,3 +1,5 @@
+//! Two replicas, one of which is to lead in the place of the other.
+
 use alloc::vec;
 
 use super::*;
