@@ -34,21 +34,27 @@ impl<M: StateMachine> Node<M> {
         self.elsewhere.len()
     }
 
-    /// The request was applied in this slot, wherever it was proposed.
-    pub(crate) fn answer_applied(
+    /// The request is proposed here now. Whoever expected it asks again.
+    pub(crate) fn asked_here(&mut self, request: &Request, replies: &mut Replies<M>) {
+        if let Some(earlier) = self.elsewhere.take(request) {
+            replies.push((earlier, Reply::Unknown { leader: None }));
+        }
+    }
+
+    /// The request was applied, wherever it was proposed.
+    pub(crate) fn answer_expected(
         &mut self,
         request: &Request,
-        reply: Reply<M::Output>,
-        replies: &mut Vec<(Ticket, Reply<M::Output>)>,
+        reply: &Reply<M::Output>,
+        replies: &mut Replies<M>,
     ) {
         if let Some(ticket) = self.elsewhere.take(request) {
             replies.push((ticket, reply.clone()));
         }
-        if let Some(ticket) = self.waiters.take(request) {
-            replies.push((ticket, reply));
-        }
     }
 }
+
+type Replies<M> = Vec<(Ticket, Reply<<M as StateMachine>::Output>)>;
 
 #[cfg(test)]
 mod tests {

@@ -31,7 +31,7 @@ pub struct Node<M: StateMachine> {
     replica: Replica,
     machine: M,
     pub(crate) sessions: Sessions<M::Output>,
-    pub(crate) waiters: Waiters,
+    waiters: Waiters,
     /// Those who wait for what is proposed elsewhere.
     pub(crate) elsewhere: Waiters,
     log_clock: LogClock,
@@ -441,10 +441,7 @@ impl<M: StateMachine> Node<M> {
                 effects.replies.push((ticket, reply));
                 continue;
             }
-            // It was waited for from elsewhere, and may have been lost on the way.
-            if let Some(earlier) = self.elsewhere.take(&request) {
-                effects.replies.push((earlier, Reply::Unknown { leader: None }));
-            }
+            self.asked_here(&request, &mut effects.replies);
             match self.waiters.wait(&request, ticket) {
                 None => commands.push(request.stamped(stamp_us).into_command()),
                 // It is on its way already. Who asked before has asked again since.
@@ -496,7 +493,10 @@ impl<M: StateMachine> Node<M> {
             };
             let machine = &mut self.machine;
             let reply = self.sessions.apply(slot, &request, || machine.apply(slot, &request));
-            self.answer_applied(&request, reply, &mut effects.replies);
+            self.answer_expected(&request, &reply, &mut effects.replies);
+            if let Some(ticket) = self.waiters.take(&request) {
+                effects.replies.push((ticket, reply));
+            }
         }
     }
 }
