@@ -219,6 +219,11 @@ impl Run {
             if is_crowded && self.is_measured(intended) {
                 self.tally().crowded();
             }
+            // Later than the whole measured time: what is left to begin would show a longer queue
+            // and nothing else, and might take for ever. It is overloaded by then, and says so.
+            if Instant::now() > self.end() + self.plan.duration {
+                break;
+            }
             let (run, operate) = (self.clone(), operate.clone());
             let client = usize::try_from(number).unwrap_or_default() % self.plan.clients;
             tokio::spawn(async move {
