@@ -49,6 +49,7 @@ fn main() {
         write("request", at, request.command());
     }
     write("sessions", 0, &sessions());
+    write("portable", 0, &state());
     write("config", 0, config().to_toml().as_bytes());
     write("config", 1, b"1500us");
     for (at, call) in calls().iter().enumerate() {
@@ -107,6 +108,30 @@ fn request() -> Request {
 }
 
 /// A session that was opened in slot 1, and its only answer, in slot 3.
+/// A snapshot of one node that does everything, after `docs/formats.md`: a session, and a value.
+fn state() -> Vec<u8> {
+    let mut bytes = vec![1];
+    bytes.extend(CLUSTER);
+    bytes.extend(0u64.to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(7u32.to_le_bytes());
+    bytes.extend([0b111, 1]);
+    bytes.extend([9; 16]);
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend(100u64.to_le_bytes());
+    bytes.extend([7; 16]);
+    let sessions = sessions();
+    bytes.extend((sessions.len() as u64).to_le_bytes());
+    bytes.extend(sessions);
+    bytes.extend(1u64.to_le_bytes());
+    bytes.extend(50u64.to_le_bytes());
+    let request = request();
+    bytes.extend(u32::try_from(request.command().len()).unwrap().to_le_bytes());
+    bytes.extend_from_slice(request.command());
+    bytes
+}
+
 fn sessions() -> Vec<u8> {
     let numbers = |numbers: &[u64]| -> Vec<u8> {
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()

@@ -18,6 +18,7 @@ mod datagram;
 mod files;
 mod message;
 mod node;
+mod portable;
 mod record;
 mod request;
 mod sessions;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// All of them, by name.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "api", run: api::run },
     Target { name: "config", run: config::run },
     Target { name: "damage", run: damage::run },
@@ -42,6 +43,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "files", run: files::run },
     Target { name: "message", run: message::run },
     Target { name: "node", run: node::run },
+    Target { name: "portable", run: portable::run },
     Target { name: "record", run: record::run },
     Target { name: "request", run: request::run },
     Target { name: "sessions", run: sessions::run },

@@ -1,9 +1,10 @@
 //! `cargo xtask ci`: exactly what CI runs, step by step, the museum last. `cargo xtask fix`: what
 //! can be mended by a machine. `cargo xtask museum`: whether every known bug is noticed. `cargo
 //! xtask soak`: walks over fresh seeds, for hours. `cargo xtask fuzz`: inputs that nobody thought
-//! of. Checks never edit files.
+//! of. `cargo xtask deb`: the Debian package. Checks never edit files.
 
 mod chaos;
+mod deb;
 mod fuzz;
 mod museum;
 mod soak;
@@ -11,10 +12,12 @@ mod soak;
 use std::env;
 use std::process::{Command, ExitCode};
 
-const CI: [&[&str]; 6] = [
+const CI: [&[&str]; 7] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     &["test", "--workspace", "--locked"],
+    // What embedders compile.
+    &["check", "-p", "synod", "--lib", "--no-default-features", "--locked"],
     &[
         "run", "--quiet", "--locked", "-p", "synod", "--", "sim", "run", "--seeds", "2000",
         "--twice", "-o", "table",
@@ -32,12 +35,13 @@ fn main() -> ExitCode {
         Some("ci") => &CI,
         Some("fix") => &FIX,
         Some("chaos") => return chaos::run(env::args().skip(2)),
+        Some("deb") => return deb::run(env::args().skip(2)),
         Some("fuzz") => return fuzz::run(env::args().skip(2)),
         Some("museum") => return open_museum(),
         Some("soak") => return soak::run(env::args().skip(2)),
         _ => {
             eprintln!(
-                "usage: cargo xtask ci|chaos [-- OPTIONS]|fix|fuzz|museum [--only NAME]|\
+                "usage: cargo xtask ci|chaos [-- OPTIONS]|deb|fix|fuzz|museum [--only NAME]|\
                  soak --hours N"
             );
             return ExitCode::from(2);

@@ -61,3 +61,19 @@ fn every_crate_keeps_within_its_walls() {
         }
     }
 }
+
+#[test]
+fn embedders_get_no_command_line() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package=synod", "--no-default-features", "--edges=normal"])
+        .args(["--prefix=none", "--format={p}", "--offline"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(output.stdout).expect("cargo prints text");
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("server") && names.contains("postcard"), "{tree}");
+    for cli in ["clap", "clap_complete", "indicatif", "tracing-subscriber", "sim", "trace"] {
+        assert!(!names.contains(cli), "the lean library imports {cli}");
+    }
+}

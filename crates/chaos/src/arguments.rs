@@ -42,6 +42,7 @@ pub(crate) enum Command {
 }
 
 /// What a run is made of.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// How long faults come, such as 90s or 30m
@@ -60,9 +61,23 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub(crate) rate: u32,
 
+    /// The size of each node's file system, where it has one. By default several times what is
+    /// needed; a small one is full of votes after some minutes, and must not stay so
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 400,
+        value_parser = clap::value_parser!(u64).range(32..=4096)
+    )]
+    pub(crate) disk_mib: u64,
+
     /// Only these kinds of faults, by their names, comma-separated
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
+
+    /// Nothing is encrypted, and nobody asked who they are
+    #[arg(long)]
+    pub(crate) plaintext: bool,
 
     /// Neither namespaces nor file systems, even as root
     #[arg(long)]
@@ -84,6 +99,12 @@ pub(crate) struct RunArguments {
     /// acknowledged, as disks that lie about syncs do. Ends with exit code 10
     #[arg(long)]
     pub(crate) lying_disks: bool,
+}
+
+impl RunArguments {
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk_mib << 20
+    }
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Outcome;
+use crate::arguments::RunArguments;
 use crate::configuration::{self, Place, Role};
 use crate::disks::Disk;
 use crate::network::Spaces;
@@ -39,12 +40,15 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) spaces: Option<Spaces>,
     pub(crate) synod: PathBuf,
+    /// Where those of a client are, who may do everything; none: nobody is asked.
+    pub(crate) credentials: Option<PathBuf>,
     directory: PathBuf,
 }
 
 impl Cluster {
     /// Makes configurations, disks and journals below `directory`. Nothing runs yet.
     pub(crate) fn make(
+        arguments: &RunArguments,
         synod: &Path,
         directory: &Path,
         spaces: Option<Spaces>,
@@ -52,12 +56,14 @@ impl Cluster {
     ) -> Outcome<Cluster> {
         let home = directory.join("nodes");
         let address = |name: &str| spaces.as_ref().map(|spaces| spaces.address(name));
-        let places = configuration::write(synod, &home, address)?;
+        let places = configuration::write(synod, &home, arguments.plaintext, address)?;
+        let credentials = (!arguments.plaintext).then(|| configuration::credentials(&home));
+        let disk_bytes = has_disks.then(|| arguments.disk_bytes());
         fs::create_dir_all(directory.join("logs"))?;
         let (synod, directory) = (synod.to_owned(), directory.to_owned());
-        let mut cluster = Cluster { nodes: Vec::new(), spaces, synod, directory };
+        let mut cluster = Cluster { nodes: Vec::new(), spaces, synod, credentials, directory };
         for place in places {
-            let disk = cluster.make_disk(&home, &place, has_disks)?;
+            let disk = cluster.make_disk(&home, &place, disk_bytes)?;
             cluster.nodes.push(Node {
                 place,
                 disk,
@@ -70,13 +76,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn make_disk(&self, home: &Path, place: &Place, has_disks: bool) -> Outcome<Option<Disk>> {
+    fn make_disk(&self, home: &Path, place: &Place, bytes: Option<u64>) -> Outcome<Option<Disk>> {
         let Some(data) = &place.data else { return Ok(None) };
         let node = home.join(&place.name);
         let mount = node.join("disk");
-        let disk = if has_disks {
+        let disk = if let Some(bytes) = bytes {
             let image = self.directory.join(format!("{}.ext4", place.name));
-            Some(Disk::make(image, mount.clone())?)
+            Some(Disk::make(image, mount.clone(), bytes)?)
         } else {
             fs::create_dir_all(&mount)?;
             None

@@ -4,9 +4,10 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Outcome;
-use crate::shell::run;
+use crate::shell::{finish, run};
 
 /// Leaders without disks, acceptors, and learners, who keep the snapshots.
 const LEADERS: usize = 3;
@@ -56,13 +57,15 @@ pub(crate) fn names() -> Vec<(String, Role)> {
 pub(crate) fn write(
     synod: &Path,
     home: &Path,
+    is_plaintext: bool,
     address: impl Fn(&str) -> Option<IpAddr>,
 ) -> Outcome<Vec<Place>> {
     let is_shared = names().iter().any(|(name, _)| address(name).is_none());
     let base = if is_shared { free_ports()? } else { BASE_PORT };
     let words = format!(
         "init cluster --leaders {LEADERS} --acceptors {ACCEPTORS} --learners {LEARNERS} \
-         --base-port {base} --dir"
+         --base-port {base} {}--dir",
+        if is_plaintext { "--plaintext " } else { "" }
     );
     let mut words: Vec<_> = words.split(' ').map(std::ffi::OsStr::new).collect();
     words.push(home.as_os_str());
@@ -98,8 +101,23 @@ pub(crate) fn write(
             text = set(&text, "data_dir", "disk/data")?;
         }
         fs::write(&place.file, text)?;
+        if !is_plaintext {
+            certify(synod, home, &place.file)?;
+        }
     }
     Ok(places)
+}
+
+/// A certificate for the address that a node has now.
+fn certify(synod: &Path, home: &Path, file: &Path) -> Outcome<()> {
+    let mut command = Command::new(synod);
+    command.args(["init", "certificate", "--authority"]).arg(home.join("authority"));
+    finish(command.arg("--config").arg(file)).map(drop)
+}
+
+/// Where `synod init cluster` leaves the credentials of who may do everything.
+pub(crate) fn credentials(home: &Path) -> PathBuf {
+    home.join("admin")
 }
 
 /// The line of a key, with another value.

@@ -143,7 +143,7 @@ impl Director<'_> {
                 }
                 // It cannot write, and says so: it is started again when the fault ends.
                 Some(1) if state.is_disk_bad => {
-                    say(now, &format!("{name} ended, for its disk fails"))
+                    say(now, &format!("{name} ended, for its disk fails"));
                 }
                 // A damaged place may be met later than at the start.
                 Some(1) if state.is_damaged && !state.is_held => {

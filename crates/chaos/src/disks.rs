@@ -14,10 +14,6 @@ use rustix::io::Errno;
 use crate::Outcome;
 use crate::shell::run;
 
-/// An acceptor retains 32 MiB of values below a cut, which take several times as much in a journal
-/// if they are small.
-const BYTES: u64 = 400 << 20;
-
 /// What fills a disk.
 const FILLER: &str = "filler";
 
@@ -30,9 +26,9 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A new one, mounted at `mount`.
-    pub(crate) fn make(image: PathBuf, mount: PathBuf) -> Outcome<Disk> {
-        File::create(&image)?.set_len(BYTES)?;
+    /// A new one of so many bytes, mounted at `mount`.
+    pub(crate) fn make(image: PathBuf, mount: PathBuf, bytes: u64) -> Outcome<Disk> {
+        File::create(&image)?.set_len(bytes)?;
         fs::create_dir_all(&mount)?;
         run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_os_str()])?;
         let disk = Disk { image, mount, is_frozen: false };
@@ -54,7 +50,12 @@ impl Disk {
     /// Mounted again: the file system recovers as it would after a power failure.
     pub(crate) fn regain_power(&self) -> Outcome<()> {
         run("umount", &[&self.mount])?;
-        self.mount()
+        self.mount()?;
+        // Mounted elsewhere as well, it would come back as it was: without power.
+        fs::read_dir(&self.mount)?.try_for_each(|entry| {
+            let metadata = entry.and_then(|entry| entry.metadata());
+            metadata.map(drop).map_err(|error| format!("no power: {error}").into())
+        })
     }
 
     /// Every write and sync waits until it is thawed.
@@ -79,7 +80,7 @@ impl Disk {
     pub(crate) fn fill(&self) -> Outcome<u64> {
         let filler = File::create(self.mount.join(FILLER))?;
         let mut filled = 0;
-        let mut size = BYTES;
+        let mut size = 1 << 30;
         // Ever smaller, until not even a sector fits.
         while size >= 512 {
             match fallocate(&filler, FallocateFlags::empty(), filled, size) {

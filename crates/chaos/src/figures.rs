@@ -65,7 +65,9 @@ fn longest_gap(times: &[u64], began: u64, ended: u64) -> u64 {
     let after = times.partition_point(|time| *time < ended);
     let last = after.min(times.len().saturating_sub(1));
     let within = times.get(first..=last).unwrap_or_default();
-    within.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(0)
+    // Nothing came after it: then it is as long as was waited for.
+    let open = times.last().filter(|last| **last < ended).map(|last| ended - *last);
+    within.windows(2).map(|two| two[1] - two[0]).chain(open).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -79,8 +81,9 @@ mod tests {
         assert_eq!(longest_gap(&times, 12, 30), 80);
         assert_eq!(longest_gap(&times, 50, 60), 80);
         assert_eq!(longest_gap(&times, 105, 108), 10);
-        assert_eq!(longest_gap(&times, 0, 1000), 90);
-        assert_eq!(longest_gap(&times, 300, 400), 0);
+        assert_eq!(longest_gap(&times, 0, 210), 90);
+        assert_eq!(longest_gap(&times, 300, 400), 200, "so long nothing came any more");
+        assert_eq!(longest_gap(&times, 190, 1000), 800);
         assert_eq!(longest_gap(&[], 1, 2), 0);
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use client::CallError;
+use client::{CallError, Client};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
 use crate::Outcome;
-use crate::clients;
+use crate::clients::Clients;
 use crate::load::number;
 use crate::notes::Notes;
 
@@ -27,18 +27,19 @@ pub(crate) fn follow(
     tasks: &mut JoinSet<()>,
     name: String,
     endpoint: String,
-    notes: Notes,
+    (clients, notes): (Clients, Notes),
     seen: Seen,
 ) {
     tasks.spawn(async move {
-        if let Err(error) = one(&name, endpoint, &notes, &seen).await {
+        let client = clients.client(vec![endpoint], TIMEOUT);
+        let followed = async { one(&name, &client?, &notes, &seen).await };
+        if let Err(error) = followed.await {
             eprintln!("{name} is no longer followed: {error}");
         }
     });
 }
 
-async fn one(name: &str, endpoint: String, notes: &Notes, seen: &Seen) -> Outcome<()> {
-    let client = clients::client(vec![endpoint], TIMEOUT)?;
+async fn one(name: &str, client: &Client, notes: &Notes, seen: &Seen) -> Outcome<()> {
     let mut next = 0;
     notes.begins(name, next).await;
     loop {

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod seclusion;
 mod run;
 mod plan;
 mod director;
@@ -51,7 +52,7 @@ const VIOLATION: u8 = 10;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        None => run::run(&arguments.run),
+        None => seclusion::enter(&arguments.run).and_then(|()| run::run(&arguments.run)),
         Some(Command::Judge { directory }) => judge::again(&directory),
         Some(Command::Stranger(stranger)) => stranger::run(&stranger).map(|()| true),
     };

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::Outcome;
-use crate::clients::{self, WINDOW};
+use crate::clients::{Clients, WINDOW};
 use crate::notes::Notes;
 
 /// Clients at a time.
@@ -29,6 +29,7 @@ const VALUE_BYTES: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) notes: Notes,
+    pub(crate) clients: Clients,
     /// No more is asked.
     pub(crate) is_over: Arc<AtomicBool>,
     /// The next value.
@@ -42,12 +43,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(notes: Notes) -> Shared {
+    pub(crate) fn new(notes: Notes, clients: Clients) -> Shared {
         let zero = || Arc::new(AtomicU64::new(0));
         let is_over = Arc::new(AtomicBool::new(false));
         let (acknowledged, count, skipped) = (zero(), zero(), zero());
         let numbers = Arc::new(AtomicU64::new(1));
-        Shared { notes, is_over, numbers, acknowledged, count, skipped }
+        Shared { notes, clients, is_over, numbers, acknowledged, count, skipped }
     }
 
     pub(crate) fn goes_on(&self) -> bool {
@@ -109,7 +110,7 @@ async fn one(
     while shared.goes_on() {
         let places = rng.index(endpoints.len());
         endpoints.rotate_left(places);
-        let client = clients::appending(endpoints.clone(), is_hasty)?;
+        let client = shared.clients.appending(endpoints.clone(), is_hasty)?;
         let window = Arc::new(Semaphore::new(WINDOW));
         let is_gone = Arc::new(AtomicBool::new(false));
         let life = LIFE / 2 + rng.below(LIFE);

@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio_stream::StreamExt as _;
 
 use crate::Outcome;
-use crate::clients;
 use crate::followers::STRANGE;
 use crate::load::{Shared, number};
 
@@ -42,7 +41,7 @@ pub(crate) fn read(
 }
 
 async fn one(name: &str, endpoint: String, is_linearizable: bool, shared: &Shared) -> Outcome<()> {
-    let client = clients::client(vec![endpoint.clone()], TIMEOUT)?;
+    let client = shared.clients.client(vec![endpoint.clone()], TIMEOUT)?;
     let mut rng = Rng::new(endpoint.bytes().map(u64::from).sum());
     let mut first: u64 = 0;
     while shared.goes_on() {
@@ -89,7 +88,7 @@ async fn range(
 
 /// Reads everything that a node still holds. Gives back from where to where.
 pub(crate) async fn all(name: &str, endpoint: String, shared: &Shared) -> Outcome<(u64, u64)> {
-    let client = clients::client(vec![endpoint], TIMEOUT * 5)?;
+    let client = shared.clients.client(vec![endpoint], TIMEOUT * 5)?;
     let mut first = 0;
     loop {
         match range(&client, name, None, first, shared).await {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::Outcome;
 use crate::arguments::RunArguments;
+use crate::clients::Clients;
 use crate::cluster::Cluster;
 use crate::configuration::{self, Role};
 use crate::director::{self, Directed, say};
@@ -24,7 +25,7 @@ use crate::network::Spaces;
 use crate::plan::{Abilities, Kind, plan};
 use crate::readers;
 use crate::world::World;
-use crate::{clients, leftovers, notes};
+use crate::{leftovers, notes};
 
 /// For the first leader, and for the last learner.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -80,7 +81,7 @@ fn within(
     only: &[Kind],
 ) -> Outcome<End> {
     let spaces = if arguments.loopback { None } else { spaces() };
-    let has_disks = !arguments.loopback && has_disks(directory);
+    let has_disks = !arguments.loopback && has_disks(directory, arguments.disk_bytes());
     let abilities = Abilities { spaces: spaces.is_some(), disks: has_disks };
     println!(
         "network: {}; disks: {}",
@@ -96,8 +97,9 @@ fn within(
     let guard = runtime.enter();
     let is_stopping = stop_signal();
     let (notes, writer) = notes::open(directory);
-    let cluster = Cluster::make(synod, directory, spaces, has_disks)?;
-    let client = clients::client(vec![cluster.endpoint(0)], Duration::from_secs(1))?;
+    let cluster = Cluster::make(arguments, synod, directory, spaces, has_disks)?;
+    let clients = Clients::new(cluster.credentials.as_deref())?;
+    let client = clients.client(vec![cluster.endpoint(0)], Duration::from_secs(1))?;
     let mut world = World {
         cluster,
         notes: notes.clone(),
@@ -112,7 +114,7 @@ fn within(
         return Err(format!("nobody leads; see {}", directory.join("logs").display()).into());
     }
 
-    let shared = Shared::new(notes);
+    let shared = Shared::new(notes, clients);
     let work = Work::begin(&runtime, &world, arguments, seed, &shared);
     let directed = if arguments.lying_disks {
         lie(&mut world, arguments)
@@ -131,12 +133,7 @@ fn within(
         wrong.push(error.to_string());
     }
     if !wrong.is_empty() {
-        for learner in world.learners() {
-            world.cluster.keep(learner, "end")?;
-        }
-        for acceptor in world.cluster.of(Role::Acceptor).collect::<Vec<_>>() {
-            world.cluster.keep(acceptor, "end")?;
-        }
+        keep_all(&world);
     }
     drop(world);
     writer.finish()?;
@@ -152,6 +149,15 @@ fn within(
     }
     println!("verdict: every promise was kept");
     Ok(End::Kept)
+}
+
+/// What the nodes' disks hold, before they are gone.
+fn keep_all(world: &World) {
+    for node in 0..world.cluster.nodes.len() {
+        if let Err(error) = world.cluster.keep(node, "end") {
+            eprintln!("not kept: {error}");
+        }
+    }
 }
 
 fn tell(directed: &Directed, skipped: u64) {
@@ -186,8 +192,9 @@ impl Work {
         let seen = Seen::default();
         for learner in world.learners() {
             let (name, endpoint) = (world.name(learner), world.cluster.endpoint(learner));
-            let (notes, seen) = (shared.notes.clone(), seen.clone());
-            followers::follow(&mut followers, name.clone(), endpoint.clone(), notes, seen);
+            let by = (shared.clients.clone(), shared.notes.clone());
+            let (name_of, at) = (name.clone(), endpoint.clone());
+            followers::follow(&mut followers, name_of, at, by, seen.clone());
             for kind in readers::KINDS {
                 let (name, endpoint) = (name.clone(), endpoint.clone());
                 readers::read(&mut readers, name, endpoint, kind, shared.clone());
@@ -202,7 +209,7 @@ impl Work {
     async fn finish(self, world: &World, shared: Shared) -> Outcome<()> {
         self.appends.await?;
         self.readers.join_all().await;
-        let client = clients::appending(world.cluster.endpoints(Role::Leader), false)?;
+        let client = shared.clients.appending(world.cluster.endpoints(Role::Leader), false)?;
         while !shared.append(&client).await {}
         let last = shared.acknowledged.load(Ordering::SeqCst);
         let learners = world.learners();
@@ -250,9 +257,9 @@ fn spaces() -> Option<Spaces> {
 }
 
 /// Whether small file systems can be made, mounted, and lose their power.
-fn has_disks(directory: &Path) -> bool {
+fn has_disks(directory: &Path, bytes: u64) -> bool {
     let (image, mount) = (directory.join("probe.ext4"), directory.join("probe"));
-    let probe = Disk::make(image, mount.clone()).and_then(|disk| {
+    let probe = Disk::make(image, mount.clone(), bytes).and_then(|disk| {
         disk.lose_power()?;
         disk.regain_power()
     });

@@ -7,13 +7,11 @@ use crate::Outcome;
 
 /// Runs a program, and gives back what it printed.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Outcome<String> {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    finish(command)
+    finish(Command::new(program).args(arguments))
 }
 
 /// The same for a command that is made already.
-pub(crate) fn finish(mut command: Command) -> Outcome<String> {
+pub(crate) fn finish(command: &mut Command) -> Outcome<String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

@@ -11,6 +11,8 @@
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -69,12 +71,13 @@ impl Appender {
         calls: mpsc::UnboundedReceiver<Call>,
         endpoints: Endpoints,
         silence_max: Duration,
+        sent_again: Arc<AtomicU64>,
     ) -> Appender {
         Appender {
             session,
             calls,
             is_open: true,
-            window: Window::new(),
+            window: Window::new(sent_again),
             endpoints,
             silence_max,
             tried: BTreeSet::new(),

@@ -4,7 +4,8 @@
 //! calls have connections of their own, because they are addressed to other nodes and must not wait
 //! behind a burst of appends; those of reads are kept, one a node.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prost::bytes::Bytes;
@@ -27,6 +28,7 @@ use crate::proto::{
     StatusRequest, StatusResponse, TransferLeaderRequest, TransferLeaderResponse,
 };
 use crate::read::{self, Consistency, Entries};
+use crate::save::{self, Saving};
 use crate::session::Session;
 use crate::window::Call;
 
@@ -89,6 +91,8 @@ pub struct Client {
     readable: Arc<Mutex<Endpoints>>,
     timeout: Duration,
     position: Position,
+    /// Counted by the task that appends.
+    sent_again: Arc<AtomicU64>,
     /// Ends with the task that appends.
     ended: watch::Receiver<()>,
 }
@@ -124,7 +128,9 @@ impl Client {
         // A quarter: time enough for a slow decision, and for three more nodes to be asked.
         let silence_max = timeout / 4;
         let session = Session::new(Bytes::copy_from_slice(&nonce), lifetime);
-        let appender = Appender::new(session, receiver, endpoints.clone(), silence_max);
+        let sent_again = Arc::new(AtomicU64::new(0));
+        let own = sent_again.clone();
+        let appender = Appender::new(session, receiver, endpoints.clone(), silence_max, own);
         let (running, ended) = watch::channel(());
         tokio::spawn(async move {
             appender.run().await;
@@ -141,6 +147,7 @@ impl Client {
             readable,
             timeout,
             position,
+            sent_again,
             ended,
         })
     }
@@ -221,6 +228,13 @@ impl Client {
         self.position.get()
     }
 
+    /// How often this client and its clones sent a value again, because its answer was lost from
+    /// sight or a node declined it for the time being. Where this grows, leaders change or nodes
+    /// are full.
+    pub fn sent_again(&self) -> u64 {
+        self.sent_again.load(Ordering::Relaxed)
+    }
+
     /// The values from slot `first` on, in order, as they are chosen, each once.
     ///
     /// Has no end: a broken stream is opened again, at this node or another, after the last slot
@@ -230,6 +244,15 @@ impl Client {
         first: u64,
     ) -> impl Stream<Item = Result<Entry, CallError>> + Send + Unpin + use<> {
         follow::tail(self.endpoints.clone(), self.timeout, self.position.clone(), first)
+    }
+
+    /// The whole state of a node, part by part: everything that was chosen before this call, or, if
+    /// `is_local`, what the first node that answers knows, as for a look in an outage.
+    ///
+    /// Any endpoint may give it, as for a read.
+    pub async fn save(&self, is_local: bool) -> Result<Saving, CallError> {
+        let endpoints = self.readable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        save::save(endpoints, self.timeout, is_local).await
     }
 
     /// What the node at `endpoint` sees.

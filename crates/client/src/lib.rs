@@ -23,6 +23,7 @@
 //! | `endpoints` | which node is asked next, and after which pause |
 //! | `read` | reading a range of the history, and how much must be shown |
 //! | `follow` | following the history across broken streams |
+//! | `save` | fetching the whole state |
 //! | `position` | what the client has seen |
 //! | `connection` | what a connection looks like |
 //! | `credentials` | how a client shows who it is |
@@ -40,6 +41,7 @@ mod follow;
 mod position;
 pub mod proto;
 mod read;
+mod save;
 mod session;
 mod window;
 
@@ -48,6 +50,7 @@ pub use credentials::{Certificate, Credentials, CredentialsError};
 pub use error::{AppendError, CallError, FIRST_HELD, LEADER, OptionsError, Outcome};
 pub use prost::bytes::Bytes;
 pub use read::{Consistency, Entries};
+pub use save::Saving;
 pub use tonic::Code;
 
 /// The largest value that a client may append, in bytes. A node refuses larger ones as well.

@@ -13,6 +13,8 @@
 //! ends with the client's next append, although this client does not learn which way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prost::bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -46,6 +48,8 @@ enum Knowledge {
 #[derive(Debug)]
 struct Request {
     call: Call,
+    /// For the count of what is sent again; `knowledge` says what may have come of it.
+    was_sent: bool,
     knowledge: Knowledge,
 }
 
@@ -67,16 +71,19 @@ pub(crate) struct Window {
     deadline: Option<Instant>,
     /// The session is gone, and why: nothing is sent any more.
     gone: Option<String>,
+    /// Requests that were sent, each time but the first. The client reads it.
+    sent_again: Arc<AtomicU64>,
 }
 
 impl Window {
-    pub(crate) fn new() -> Window {
+    pub(crate) fn new(sent_again: Arc<AtomicU64>) -> Window {
         Window {
             next_sequence: 1,
             unanswered: BTreeMap::new(),
             unsent: BTreeSet::new(),
             deadline: None,
             gone: None,
+            sent_again,
         }
     }
 
@@ -107,7 +114,8 @@ impl Window {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.deadline = Some(self.deadline.map_or(call.deadline, |d| d.min(call.deadline)));
-        self.unanswered.insert(sequence, Request { call, knowledge: Knowledge::NeverSent });
+        let (knowledge, was_sent) = (Knowledge::NeverSent, false);
+        self.unanswered.insert(sequence, Request { call, was_sent, knowledge });
         self.unsent.insert(sequence);
         self.answer_unsent_of_gone();
     }
@@ -117,7 +125,10 @@ impl Window {
         let sequence = self.unsent.pop_first()?;
         let first_unanswered = self.first_unanswered();
         assert!(first_unanswered <= sequence);
-        let request = &self.unanswered[&sequence];
+        let request = self.unanswered.get_mut(&sequence).expect("unsent is unanswered");
+        if std::mem::replace(&mut request.was_sent, true) {
+            self.sent_again.fetch_add(1, Ordering::Relaxed);
+        }
         Some(Outgoing { sequence, first_unanswered, value: request.call.value.clone() })
     }
 
@@ -242,7 +253,6 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::sync::Semaphore;
@@ -267,7 +277,7 @@ mod tests {
 
     #[test]
     fn requests_leave_in_order_and_name_the_smallest_unanswered() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let (mut window, now) = (Window::new(Arc::default()), Instant::now());
         let _answers: Vec<_> = (0..3).map(|_| call(&mut window, now, 10)).collect();
         assert_eq!(sent(&mut window), [(1, 1), (2, 1), (3, 1)]);
         window.on_done(0, 2, 20);
@@ -280,17 +290,23 @@ mod tests {
 
     #[test]
     fn a_lost_stream_sends_all_unanswered_again_under_the_same_numbers() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let again = Arc::new(AtomicU64::new(0));
+        let (mut window, now) = (Window::new(again.clone()), Instant::now());
         let _answers: Vec<_> = (0..4).map(|_| call(&mut window, now, 10)).collect();
         sent(&mut window);
         window.on_done(0, 2, 0);
         window.on_stream_lost();
-        assert_eq!(sent(&mut window), [(1, 1), (3, 1), (4, 1)]);
+        window.on_session_declined(); // Says nothing of what was sent.
+        let _last = call(&mut window, now, 10);
+        window.on_session_declined(); // What waited for a session was not sent before.
+        assert_eq!(again.load(Ordering::Relaxed), 0);
+        assert_eq!(sent(&mut window), [(1, 1), (3, 1), (4, 1), (5, 1)]);
+        assert_eq!(again.load(Ordering::Relaxed), 3);
     }
 
     #[test]
     fn a_given_up_request_is_never_sent_again_and_is_passed() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let (mut window, now) = (Window::new(Arc::default()), Instant::now());
         let _first = call(&mut window, now, 10);
         let _second = call(&mut window, now, 99);
         sent(&mut window);
@@ -302,7 +318,7 @@ mod tests {
     /// What is known when time runs out, by what happened before.
     #[test]
     fn a_time_out_says_what_is_known() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let (mut window, now) = (Window::new(Arc::default()), Instant::now());
         let mut answers: Vec<_> = (0..5).map(|_| call(&mut window, now, 10)).collect();
         for _ in 1..=4 {
             window.next_to_send(); // The fifth is never sent.
@@ -329,7 +345,7 @@ mod tests {
     /// What is known when the session is gone, by what happened before.
     #[test]
     fn a_session_that_is_gone_leaves_what_was_lost_from_sight_unknown() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let (mut window, now) = (Window::new(Arc::default()), Instant::now());
         let mut answers: Vec<_> = (0..5).map(|_| call(&mut window, now, 10)).collect();
         for _ in 1..=3 {
             window.next_to_send();
@@ -360,7 +376,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_session_that_nobody_opens_was_not_proposed() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let (mut window, now) = (Window::new(Arc::default()), Instant::now());
         let mut answer = call(&mut window, now, 10);
         window.on_session_declined();
         window.expire(now + Duration::from_millis(10), "", &BTreeSet::new());
@@ -370,7 +386,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_nothing_changes_nothing() {
-        let (mut window, now) = (Window::new(), Instant::now());
+        let (mut window, now) = (Window::new(Arc::default()), Instant::now());
         let _answer = call(&mut window, now, 10);
         sent(&mut window);
         window.on_done(0, 9, 1);

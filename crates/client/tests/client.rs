@@ -316,6 +316,21 @@ async fn a_read_says_how_much_it_must_show() {
 }
 
 #[tokio::test]
+async fn reads_share_a_connection_and_one_that_broke_is_opened_again() {
+    let (fake, other) = (Fake::start(|_| Act::Silence).await, Fake::start(|_| Act::Silence).await);
+    let client = client(&[&fake, &other], 10_000, 8);
+    for _ in 0..3 {
+        client.read(Consistency::Local, 0, None, 0).await.unwrap();
+    }
+    assert_eq!((fake.reads().len(), fake.read_connections()), (3, 1));
+    // As a connection says whose node was started again meanwhile.
+    fake.refuse_reads([Status::unavailable("broken")]);
+    client.read(Consistency::Local, 0, None, 0).await.unwrap();
+    assert_eq!((fake.reads().len(), fake.read_connections()), (5, 2));
+    assert_eq!(other.reads().len(), 0, "the node itself was not at fault");
+}
+
+#[tokio::test]
 async fn a_read_goes_on_elsewhere_within_its_time() {
     let [cut_off, acceptor, busy, leader] = [(); 4].map(|()| Fake::start(|_| Act::Silence));
     let (cut_off, acceptor) = (cut_off.await, acceptor.await);
@@ -449,9 +464,10 @@ async fn a_denial_takes_no_doubt_away() {
     // The value is swallowed with the stream; then nobody knows this client any more.
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let node = Fake::denying_after(1, move |request| match request.sequence {
-        0 => done(0),
-        _ => {
+    let node = Fake::denying_after(1, move |request| {
+        if request.sequence == 0 {
+            done(0)
+        } else {
             count.fetch_add(1, Ordering::Relaxed);
             Act::BreakStream
         }

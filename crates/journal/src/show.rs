@@ -162,7 +162,9 @@ mod tests {
         Journal::format(&mut disk, IDENTITY).unwrap();
         let (mut journal, _) = Journal::open(disk, IDENTITY, Options::default(), |_| {}).unwrap();
         for batch in [[b"one", b"two"], [b"thr", b"fou"]] {
-            batch.iter().for_each(|frame| drop(journal.append(*frame).unwrap()));
+            for frame in batch {
+                journal.append(frame).unwrap();
+            }
             journal.sync().unwrap();
         }
         journal.into_disk()

@@ -24,6 +24,7 @@ mod waiters;
 mod snapshot;
 mod reads;
 mod node;
+mod elsewhere;
 pub mod recovery;
 mod ledger;
 

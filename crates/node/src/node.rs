@@ -30,11 +30,13 @@ const SLOT_OVERHEAD: u64 = 32;
 pub struct Node<M: StateMachine> {
     replica: Replica,
     machine: M,
-    sessions: Sessions<M::Output>,
+    pub(crate) sessions: Sessions<M::Output>,
     waiters: Waiters,
+    /// Those who wait for what is proposed elsewhere.
+    pub(crate) elsewhere: Waiters,
     log_clock: LogClock,
     reads: Reads,
-    applied: Slot,
+    pub(crate) applied: Slot,
     snapshot_every: u64,
     /// Applied since the last snapshot, in bytes.
     since_snapshot: u64,
@@ -241,6 +243,7 @@ impl<M: StateMachine> Node<M> {
             machine,
             sessions,
             waiters,
+            elsewhere: Waiters::default(),
             log_clock,
             reads,
             applied: Slot::FIRST,
@@ -313,7 +316,8 @@ impl<M: StateMachine> Node<M> {
         self.since_snapshot = 0;
         // Where their requests stand, if anywhere, was not seen.
         let leader = self.replica.leader(now);
-        let unknown = self.waiters.take_all().map(|it| (it, Reply::Unknown { leader }));
+        let waiters = self.waiters.take_all().chain(self.elsewhere.take_all());
+        let unknown = waiters.map(|it| (it, Reply::Unknown { leader }));
         effects.replies.extend(unknown);
         self.replica.step(now, paxos::Input::Restored(mark), &mut effects.replica);
         self.answer_refused(now, effects);
@@ -437,6 +441,7 @@ impl<M: StateMachine> Node<M> {
                 effects.replies.push((ticket, reply));
                 continue;
             }
+            self.asked_here(&request, &mut effects.replies);
             match self.waiters.wait(&request, ticket) {
                 None => commands.push(request.stamped(stamp_us).into_command()),
                 // It is on its way already. Who asked before has asked again since.
@@ -488,6 +493,7 @@ impl<M: StateMachine> Node<M> {
             };
             let machine = &mut self.machine;
             let reply = self.sessions.apply(slot, &request, || machine.apply(slot, &request));
+            self.answer_expected(&request, &reply, &mut effects.replies);
             if let Some(ticket) = self.waiters.take(&request) {
                 effects.replies.push((ticket, reply));
             }

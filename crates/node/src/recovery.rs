@@ -51,7 +51,12 @@ pub struct Recovery {
 impl Recovery {
     /// The next frame of the journal.
     pub fn frame(&mut self, configuration: &Configuration, bytes: &[u8]) {
-        match decode_record(configuration, bytes) {
+        self.decoded(decode_record(configuration, bytes));
+    }
+
+    /// The next frame of the journal, by somebody who has read it.
+    pub fn decoded(&mut self, record: Result<Record, WireError>) {
+        match record {
             Ok(record) => {
                 match record {
                     Record::Promised(_) | Record::Accepted(_) => self.unbounded = None,
@@ -253,7 +258,9 @@ mod tests {
         let fold = |recovery: Recovery| {
             let mut acceptor = Acceptor::default();
             recovery.finish().map(|records| {
-                records.iter().for_each(|record| acceptor.apply(record));
+                for record in records {
+                    acceptor.apply(&record);
+                }
                 acceptor
             })
         };

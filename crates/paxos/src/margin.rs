@@ -1,7 +1,7 @@
 //! How many more acceptors may fail, and what stops then. Arithmetic for operators: no role asks.
 //!
-//! With quorums of different sizes the two phases stop at different times. Where phase 2 is small, a
-//! leader goes on choosing long after nobody could be elected in its place (Howard, Malkhi and
+//! With quorums of different sizes the two phases stop at different times. Where phase 2 is small,
+//! a leader goes on choosing long after nobody could be elected in its place (Howard, Malkhi and
 //! Spiegelman, "Flexible Paxos", OPODIS 2016).
 
 /// Acceptors to spare in each phase.

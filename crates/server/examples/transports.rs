@@ -4,7 +4,8 @@
 //!
 //! Everything runs in this process, on loopback. Each round measures each transport once, one after
 //! the other, so that a busy machine is busy for all of them; of each figure the median of the
-//! rounds is shown, and its share of what plain streams reach. A time-out is an error, not a figure.
+//! rounds is shown, and its share of what plain streams reach. A time-out is an error, not a
+//! figure.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -5,6 +5,7 @@ mod answers;
 pub mod asked;
 pub mod listener;
 mod pages;
+pub mod save;
 mod transfer;
 mod strangers;
 

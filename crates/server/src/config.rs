@@ -36,7 +36,7 @@ use layers::Reading;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{ConfigError, Problem};
 pub use grants::{CLIENTS_MAX, Grant, Permission};
-pub use keys::{KEYS, Key, find_key};
+pub use keys::{KEYS, Key, find_key, nearest_key};
 pub use layers::{DEFAULT_FILE, Layers, Origin, Resolved, Setting};
 pub use size::{SizeError, format_size, parse_size};
 
@@ -178,9 +178,7 @@ impl Config {
         let reading = Reading { over: &[], resolve: names::system };
         let parsed = file::parse(&text, &reading);
         let mut config = parsed.map_err(|located| located.in_file(path, &text))?;
-        if let Some(directory) = path.parent() {
-            config.paths().for_each(|(_, path)| *path = directory.join(&*path));
-        }
+        config.find_paths_from(path);
         Ok((config, text))
     }
 
@@ -190,15 +188,20 @@ impl Config {
         file::parse(text, &Reading::default()).map_err(|located| located.in_file(path, text))
     }
 
-    /// Every path, with the key that it stands under.
-    fn paths(&mut self) -> impl Iterator<Item = (&'static str, &mut PathBuf)> {
+    /// Relative paths begin at the directory of the file that names them.
+    fn find_paths_from(&mut self, file: &Path) {
+        if let Some(directory) = file.parent() {
+            self.paths().for_each(|path| *path = directory.join(&*path));
+        }
+    }
+
+    /// Every path.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let certificates = match &mut self.transport {
-            Transport::Tls(Files { ca, certificate, key }) => {
-                vec![("tls.ca", ca), ("tls.certificate", certificate), ("tls.key", key)]
-            }
+            Transport::Tls(Files { ca, certificate, key }) => vec![ca, certificate, key],
             Transport::PlaintextTcp | Transport::PlaintextUdp => Vec::new(),
         };
-        self.data_dir.iter_mut().map(|path| ("data_dir", path)).chain(certificates)
+        self.data_dir.iter_mut().chain(certificates)
     }
 
     /// Where this node itself listens that others know by `address`.

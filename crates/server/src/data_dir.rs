@@ -15,7 +15,7 @@ use crate::file_disk::FileDisk;
 use crate::shelf::Shelf;
 
 /// Where in a node's directory its snapshots are.
-const SNAPSHOTS: &str = "snapshots";
+pub(crate) const SNAPSHOTS: &str = "snapshots";
 
 /// Whatever disk a journal or a shelf lies on.
 pub type AnyDisk = Box<dyn Disk + Send>;
@@ -87,6 +87,25 @@ pub fn format(
     })
 }
 
+/// Whether an acceptor's journal is there: this disk's, whole. Nothing is changed.
+pub fn is_formatted(
+    path: &Path,
+    cluster: ClusterId,
+    node: NodeId,
+    disk: DiskId,
+) -> Result<bool, DataDirError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let mut files =
+        FileDisk::open(path).map_err(|why| DataDirError::Disk { path: path.to_owned(), why })?;
+    match journal::inspect(&mut files, identity(cluster, node, disk), |_| {}) {
+        Ok(_) => Ok(true),
+        Err(OpenError::Empty) => Ok(false),
+        Err(why) => Err(DataDirError::Open { node, path: path.to_owned(), why }),
+    }
+}
+
 /// What lies where a replaced disk's journal would be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -94,8 +113,10 @@ pub enum Place {
     Free,
     /// The journal of this disk, which replaces another and has not been used.
     Fresh,
-    /// Something else, which is never overwritten.
+    /// The journal of this disk, in use, from which the node starts.
     Taken,
+    /// Something else, from which the node does not start. It is never overwritten either.
+    Unusable,
 }
 
 /// Looks where a replaced disk's journal would be made, or was.
@@ -119,19 +140,31 @@ pub fn look(
             let mut files = FileDisk::open(&snapshots).map_err(failed)?;
             files.list().map_err(failed)?.iter().any(is_file)
         };
-        return Ok(if is_taken { Place::Taken } else { Place::Free });
+        return Ok(if is_taken { Place::Unusable } else { Place::Free });
     }
     let (mut marks, mut others) = (0, 0);
     let identity = identity(configuration.cluster(), node, disk);
+    let mut recovery = Recovery::default();
     let read = journal::inspect(&mut files, identity, |entry| {
         let record = match entry {
-            Entry::Frame(_, frame) => decode_record(configuration, frame).ok(),
-            Entry::Hole { .. } => None,
+            Entry::Frame(_, frame) => {
+                let record = decode_record(configuration, frame);
+                recovery.decoded(record.clone());
+                record.ok()
+            }
+            Entry::Hole { from, to } => {
+                recovery.hole(from.0, to.0);
+                None
+            }
         };
         *if record == Some(Record::Suspect) { &mut marks } else { &mut others } += 1;
     });
-    let is_fresh = read.is_ok() && marks > 0 && others == 0;
-    Ok(if is_fresh { Place::Fresh } else { Place::Taken })
+    Ok(match (read, recovery.finish()) {
+        (Err(OpenError::Disk(why)), _) => return Err(failed(why)),
+        (Ok(_), Ok(_)) if marks > 0 && others == 0 => Place::Fresh,
+        (Ok(_), Ok(_)) => Place::Taken,
+        _ => Place::Unusable,
+    })
 }
 
 /// Makes the journal of a disk that takes the place of a lost one. The disk's id must be one that

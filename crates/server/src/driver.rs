@@ -15,7 +15,7 @@ use paxos::wire::{WireError, decode_message};
 use paxos::{
     Ballot, Configuration, Digest, Event, HandOverId, HandOverRefusal, NodeId, Slot, Write,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::counters::Counters;
 use crate::hosted::{Hosted, Read, State, Unreadable};
@@ -89,6 +89,8 @@ pub struct Driver<M: Hosted> {
     pub other_epoch: Option<(u64, paxos::Instant)>,
     /// The way to its peers.
     pub post: Post<M>,
+    /// Where it tells what happens, if anybody may want to know.
+    pub events: Option<broadcast::Sender<Event>>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// The origin of its time.
@@ -173,6 +175,15 @@ impl<M: Hosted> Driver<M> {
                     let ticket = waiting.register(to, begun);
                     appends.push(Append { ticket, request });
                 }
+                Job::Expect(request, to) => {
+                    let ticket = waiting.register(to, begun);
+                    self.node.expect(Append { ticket, request }, effects);
+                }
+                Job::Forget(request) => {
+                    if let Some(ticket) = self.node.forget(&request) {
+                        waiting.by_ticket.remove(&ticket);
+                    }
+                }
                 Job::Read(read) if read.question.is_closed() => {} // The reader has gone.
                 Job::Read(_) if waiting.leaves.is_some() => {} // It is told that the node stops.
                 Job::Read(read) => match read.consistency {
@@ -184,6 +195,10 @@ impl<M: Hosted> Driver<M> {
                 },
                 Job::Status(answer) => {
                     let gone = answer.send(self.status());
+                    drop(gone);
+                }
+                Job::Freeze(answer) => {
+                    let gone = answer.send(self.node.freeze());
                     drop(gone);
                 }
                 Job::Kept { snapshot, is_durable } => {
@@ -288,6 +303,10 @@ impl<M: Hosted> Driver<M> {
                 _ => {}
             }
             tell(self.me, &event);
+            if let Some(events) = &self.events {
+                // Nobody need listen.
+                events.send(event).ok();
+            }
         }
         if ended.is_some() {
             // Nothing of this turn may leave: it rests on something that is false.

@@ -23,7 +23,7 @@ use journal::{Disk, DiskError, DiskErrorKind, FileEntry, SECTOR_BYTES, SegmentNu
 use rustix::fs::{FallocateFlags, FlockOperation, flock};
 use rustix::io::Errno;
 
-const LOCK_NAME: &str = "lock";
+pub(crate) const LOCK_NAME: &str = "lock";
 const PROBE_NAME: &str = "sync-probe";
 const SUFFIX: &str = ".segment";
 
@@ -117,7 +117,7 @@ impl FileDisk {
     }
 
     fn segment_path(&self, number: SegmentNumber) -> PathBuf {
-        self.path.join(format!("{:016x}{SUFFIX}", number.0))
+        self.path.join(segment_name(number))
     }
 
     fn explain(&self, operation: &str, number: SegmentNumber, error: &io::Error) -> DiskError {
@@ -264,8 +264,12 @@ impl Disk for FileDisk {
     }
 }
 
+pub(crate) fn segment_name(number: SegmentNumber) -> String {
+    format!("{:016x}{SUFFIX}", number.0)
+}
+
 /// Only names exactly as this file writes them; everything else in the directory is left alone.
-fn parse_name(name: &str) -> Option<SegmentNumber> {
+pub(crate) fn parse_name(name: &str) -> Option<SegmentNumber> {
     let digits = name.strip_suffix(SUFFIX)?;
     let number = u64::from_str_radix(digits, 16).ok()?;
     (digits == format!("{number:016x}")).then_some(SegmentNumber(number))
@@ -332,7 +336,7 @@ fn remove_if_present(path: &Path) -> io::Result<()> {
     }
 }
 
-fn explain(operation: &str, path: &Path, error: &io::Error) -> DiskError {
+pub(crate) fn explain(operation: &str, path: &Path, error: &io::Error) -> DiskError {
     let kind = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskErrorKind::Full,
         ErrorKind::NotFound => DiskErrorKind::Missing,

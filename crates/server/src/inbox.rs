@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use node::{History, Request, SnapshotError, StateMachine, Thawed};
+use node::{Frozen, History, Request, SnapshotError, StateMachine, Thawed};
 use paxos::{Ballot, HandOverRefusal, NodeId, Restored, Slot, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,10 +33,16 @@ pub enum Job<M: StateMachine = History> {
     },
     /// A client's request.
     Append(Request, ReplyTo<M::Output>),
+    /// A request that another node proposes: who wants to know what becomes of it here.
+    Expect(Request, ReplyTo<M::Output>),
+    /// Nobody waits any more for a request that was expected.
+    Forget(Request),
     /// A question to the state.
     Read(Read<M>),
     /// What this node sees.
     Status(oneshot::Sender<Status>),
+    /// The state as it is, for whoever wants it outside of the cluster.
+    Freeze(oneshot::Sender<Frozen<M>>),
     /// A state was made of another node's snapshot, or could not be.
     Thawed(Restored, Result<Box<Thawed<M>>, SnapshotError>),
     /// A snapshot can be read and given to others.
@@ -149,9 +155,11 @@ impl<M: StateMachine> Job<M> {
     fn bytes(&self) -> usize {
         match self {
             Job::Message { bytes, .. } => bytes.len(),
-            Job::Append(request, _) => request.command().len(),
+            Job::Append(request, _) | Job::Expect(request, _) | Job::Forget(request) => {
+                request.command().len()
+            }
             Job::Thawed(..) | Job::Kept { .. } => 0,
-            Job::Read(_) | Job::Status(_) => 0,
+            Job::Read(_) | Job::Status(_) | Job::Freeze(_) => 0,
             Job::NotKept | Job::Room(_) => 0,
             Job::HandOver { .. } | Job::Leave { .. } | Job::Stop => 0,
         }

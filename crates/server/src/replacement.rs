@@ -171,6 +171,18 @@ pub enum ReplaceError {
         /// What was said of the others.
         running: u64,
     },
+    /// The node's own file has the change, and its directory is lost again.
+    #[error(
+        "node {}'s file is of epoch {} already, and the node does not start from {path}: \
+         what was made for that epoch is damaged, or another's",
+        .change.node, .change.epoch
+    )]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What its file says.
+        change: Change,
+    },
     /// A file lacks earlier changes.
     #[error("{path} is of epoch {found} and cannot go to {} in one step", .change.epoch)]
     Skipped {
@@ -353,14 +365,20 @@ fn change(
                 .map_err(|error| ReplaceError::Random(io::Error::other(error)))?;
             Ok((Change { node, epoch, disk }, true))
         }
+        (Place::Unusable, Some(change)) if change == here => {
+            Err(ReplaceError::Unusable { path, change })
+        }
         (_, Some(change)) if change == here => Ok((here, false)),
-        (Place::Taken, Some(change)) if epoch < change.epoch => {
+        (Place::Taken | Place::Unusable, Some(change)) if epoch < change.epoch => {
             Err(ReplaceError::NotMade { path, change })
         }
         (_, Some(change)) => Err(own.other(change)),
         (Place::Fresh, None) => Ok((here, false)),
+        (Place::Unusable, None) if files.iter().any(is_behind) => {
+            Err(ReplaceError::Unusable { path, change: here })
+        }
         (Place::Taken, None) if files.iter().any(is_behind) => Ok((here, false)),
-        (Place::Taken, None) => Err(ReplaceError::Taken { path }),
+        (Place::Taken | Place::Unusable, None) => Err(ReplaceError::Taken { path }),
     }
 }
 
@@ -463,6 +481,18 @@ impl ReplaceError {
                  the directory: mv {0} {0}.lost",
                 path.display()
             )),
+            ReplaceError::Unusable { path, change } => {
+                let Change { node, epoch, disk } = change;
+                Some(format!(
+                    "its disk is to be replaced once more. Give the others' files this change \
+                    first, \
+                     if they lack it: synod init replacement --node {node} --epoch {epoch} \
+                     --disk {} FILE...; then rename the directory: mv {1} {1}.lost; then: \
+                     synod init replacement --node {node} --running {epoch} FILE",
+                    format_identity(disk),
+                    path.display()
+                ))
+            }
             ReplaceError::Other { .. } => Some(
                 "an epoch has one disk a node, and a new disk a new id: take --epoch and --disk as \
                  they were printed, or as they stand in the node's own file"

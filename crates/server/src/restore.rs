@@ -10,10 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use node::portable::reseal;
-use paxos::{Configuration, DiskId, NodeId, Slot, SnapshotId};
+use paxos::{Configuration, ConfigurationError, DiskId, NodeId, Slot, SnapshotId};
 use thiserror::Error;
 
+use crate::config::{Config, Storage};
 use crate::data_dir::{self, DataDirError};
+use crate::membership::configuration;
 use crate::snapshot_file::Whole;
 
 /// Slots that are left out behind the snapshot, unless told otherwise. The old cluster must not
@@ -26,6 +28,8 @@ pub struct Seed {
     configuration: Configuration,
     snapshot: SnapshotId,
     state: Vec<u8>,
+    /// What the history needs of a node's budget, in bytes.
+    history_bytes: u64,
 }
 
 /// Why no cluster can go on from a snapshot.
@@ -34,6 +38,9 @@ pub enum RestoreError {
     /// Nobody could give the state to those who want to lead.
     #[error("no node of this cluster leads or learns and has a disk: nobody would hold the state")]
     NobodyKeeps,
+    /// The members are no cluster.
+    #[error("the configuration makes no cluster: {0}")]
+    Configuration(#[from] ConfigurationError),
     /// The slots end.
     #[error("no slots are left above {0}")]
     Slots(Slot),
@@ -61,24 +68,34 @@ pub enum RestoreError {
 impl Seed {
     /// For the new cluster of this configuration, whose first free slot lies `skip` slots behind
     /// the snapshot.
-    pub fn new(
-        file: &Whole,
-        configuration: &Configuration,
-        skip: u64,
-    ) -> Result<Seed, RestoreError> {
+    pub fn new(file: &Whole, config: &Config, skip: u64) -> Result<Seed, RestoreError> {
+        let configuration = configuration(config)?;
         if configuration.keepers().next().is_none() {
             return Err(RestoreError::NobodyKeeps);
         }
         let before = file.header.snapshot.below;
         let below = Slot(before.0.saturating_add(skip));
         let (snapshot, state) =
-            reseal(&file.state, configuration, below).map_err(|_| RestoreError::Slots(before))?;
-        Ok(Seed { configuration: configuration.clone(), snapshot, state })
+            reseal(&file.state, &configuration, below).map_err(|_| RestoreError::Slots(before))?;
+        let history_bytes = file.holds.machine.bytes();
+        Ok(Seed { configuration, snapshot, state, history_bytes })
     }
 
     /// The first slot that the new cluster decides.
     pub fn below(&self) -> Slot {
         self.snapshot.below
+    }
+
+    /// How many nodes keep the state.
+    pub fn keepers(&self) -> usize {
+        self.configuration.keepers().count()
+    }
+
+    /// Budgets as given, or more where the history of the snapshot needs it: a node lets go of what
+    /// is too much for it.
+    pub fn storage(&self, given: Storage) -> Storage {
+        let needed = self.history_bytes.next_multiple_of(1 << 20);
+        Storage { history_bytes: given.history_bytes.max(needed), ..given }
     }
 
     /// Makes the directory of one of its nodes, which must not exist. It gets its name when all is
@@ -121,7 +138,9 @@ impl RestoreError {
             }
             RestoreError::Slots(_) => Some("leave out fewer: --skip SLOTS".into()),
             RestoreError::DataDir(error) => Some(error.hint()),
-            RestoreError::Shelf { .. } | RestoreError::Name { .. } => None,
+            RestoreError::Configuration(_)
+            | RestoreError::Shelf { .. }
+            | RestoreError::Name { .. } => None,
         }
     }
 }

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use node::History;
-use paxos::{Configuration, NodeId};
-use tokio::sync::{oneshot, watch};
+use paxos::{Configuration, Event, NodeId};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::counters::Counters;
 use crate::driver::{Driver, Ended};
@@ -41,6 +41,8 @@ pub struct Parts<M: Hosted> {
     pub outbound: Arc<dyn Outbound>,
     /// What it counts.
     pub counters: Arc<Counters>,
+    /// Where it tells what happens, if anybody may want to know.
+    pub events: Option<broadcast::Sender<Event>>,
     /// Set while it is to hear and say nothing.
     pub failed: Arc<AtomicBool>,
     /// The origin of its time.
@@ -64,7 +66,8 @@ pub struct Runtime<M: Hosted = History> {
 impl<M: Hosted> Runtime<M> {
     /// Starts the threads.
     pub fn start(parts: Parts<M>) -> io::Result<Runtime<M>> {
-        let Parts { member, recovered, like, inbox, outbound, counters, failed, origin } = parts;
+        let Parts { member, recovered, like, inbox, outbound, counters, events, failed, origin } =
+            parts;
         let ((me, configuration), (inbox, jobs)) = (member, inbox);
         let Recovered { node, effects, journal, journal_bytes, shelf, snapshot } = recovered;
         let snapshot_bytes = shelf.used();
@@ -114,6 +117,7 @@ impl<M: Hosted> Runtime<M> {
             has_room: true,
             other_epoch: None,
             post: post(),
+            events,
             counters,
             origin,
             window,

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use client::proto::chaos_server::ChaosServer;
 use client::proto::cluster_server::ClusterServer;
 use client::proto::log_server::LogServer;
+use client::proto::snapshots_server::SnapshotsServer;
 use node::History;
 use paxos::{Announce, Ballot, ConfigurationError, Digest, HandOverRefusal, Limits, NodeId, Slot};
 use thiserror::Error;
@@ -27,6 +28,7 @@ use crate::admin::{Admin, Watched};
 use crate::api::Api;
 use crate::api::access::{Access, Guard};
 use crate::api::listener::listen;
+use crate::api::save::Saves;
 use crate::config::{Config, Transport};
 use crate::counters::Counters;
 use crate::data_dir::DataDirError;
@@ -183,6 +185,7 @@ impl Server {
             inbox: (inbox.clone(), jobs),
             outbound: adversary.clone(),
             counters: counters.clone(),
+            events: None,
             failed: failed.clone(),
             origin,
         })?;
@@ -319,6 +322,7 @@ fn serve(
         .layer(Guard { access, counters })
         .add_service(LogServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
+        .add_service(SnapshotsServer::new(Saves::new(api.clone())))
         .add_service(ChaosServer::new(api))
         .serve_with_incoming_shutdown(incoming, async move {
             // An error says that the server is gone, which is as good as a word.

@@ -21,6 +21,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crc::{CRC_32_ISCSI, Crc};
@@ -250,7 +251,10 @@ impl Draft {
             move |why| FileError::Io { action, path, why }
         };
         // It must not be cut before it is known that nobody else writes it.
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&part);
+        let mut options = OpenOptions::new();
+        // It holds every client's values.
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let opened = options.open(&part);
         let file = opened.map_err(io("create"))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| FileError::Busy(part.clone()))?;

@@ -19,10 +19,11 @@
 //! 2. Ask [`Tls::material`] anew for *each* handshake, never keep it: renewed files then count from
 //!    the next handshake on. [`Material::accepting`] is for who listens, with the protocols (ALPN)
 //!    that are spoken there; [`Material::dialling`] for who dials; both are mutual.
-//! 3. Who was dialled is checked by the handshake, against [`node_name`]. Who dialled is known after
-//!    the handshake: [`Identity::of`] reads it off the certificate that was verified
+//! 3. Who was dialled is checked by the handshake, against [`node_name`]. Who dialled is known
+//!    after the handshake: [`Identity::of`] reads it off the certificate that was verified
 //!    (`connection.peer_certificates()[0]`), or [`bears`] checks a name that is claimed.
-//! 4. A connection that lives long asks [`Material::trusts_dialler`] or [`Material::trusts_dialled`] from time to time, and when
+//! 4. A connection that lives long asks [`Material::trusts_dialler`] or
+//!    [`Material::trusts_dialled`] from time to time, and when
 //!    [`Tls::renewals`] tells of new files: certificates expire, and authorities are withdrawn.
 
 mod authority;

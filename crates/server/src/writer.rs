@@ -140,7 +140,9 @@ impl<D: Disk, M: StateMachine> Writer<D, M> {
                 self.cut()?;
             }
             let is_time = self.has_room || self.prepared.elapsed() >= FULL;
-            if is_time && self.journal.room() < ROOM_MIN {
+            // A full disk is also asked where a cut has left a spare: that is room to be told of,
+            // and a leader that asks for votes all the time leaves no idle moment to find it.
+            if is_time && (!self.has_room || self.journal.room() < ROOM_MIN) {
                 self.prepare()?;
             }
         }

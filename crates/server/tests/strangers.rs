@@ -14,7 +14,7 @@ use server::local::{Layout, Local};
 use tokio::io::AsyncWriteExt as _;
 
 /// Far more than are let in at once.
-const CROWD: usize = 600;
+const CROWD: usize = 1200;
 
 /// What they say: nothing, nonsense, another protocol, and a greeting that is not gone on with.
 const SAID: [&[u8]; 4] =

@@ -33,6 +33,7 @@ mod shrink;
 mod traced;
 mod ancestor;
 mod script;
+mod replicas;
 pub mod links;
 pub mod explore;
 
@@ -43,6 +44,7 @@ pub use check::linearizable::{Operation, check as linearizable};
 pub use check::told;
 pub use faults::{DiskSpeed, Faults, Weather};
 pub use recording::{Happened, What};
+pub use replicas::{Replicated, replicate};
 pub use script::{Difference, Played, Scenario, ScriptError, play, scenarios};
 pub use shape::Shape;
 pub use shrink::{Shrunk, shrink};

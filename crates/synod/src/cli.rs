@@ -4,7 +4,10 @@ use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{Parser, Subcommand};
 
-use crate::commands::{chaos, cluster, completions, demo, init, log, serve, sim, trace};
+use crate::commands::{
+    bench, chaos, cluster, completions, config, demo, init, inspect, log, man, serve, sim,
+    snapshot, trace,
+};
 use crate::output::OutputArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -26,12 +29,16 @@ const PAGE: &str = "\
 \x1b[1mRun it:\x1b[0m
   init         Write the files that nodes start from
   serve        Run a node
+  config       See what a node would start from, and what it means
 
 \x1b[1mUse it:\x1b[0m
   log          Append to the history, read it, follow it
+  bench        Measure what a cluster bears, and how long it takes
 
 \x1b[1mLook after it:\x1b[0m
   cluster      See what the nodes see; ask whether all is well
+  snapshot     Keep the whole state in a file; begin a new cluster from one
+  inspect      Look into a data directory while no node runs there
   chaos        Break nodes and networks on purpose
 
 \x1b[1mYour shell:\x1b[0m
@@ -73,7 +80,13 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Log(log::LogArgs),
     #[command(hide = true)]
+    Bench(bench::BenchArgs),
+    #[command(hide = true)]
     Cluster(cluster::ClusterArgs),
+    #[command(hide = true)]
+    Snapshot(snapshot::SnapshotArgs),
+    #[command(hide = true)]
+    Inspect(inspect::InspectArgs),
     #[command(hide = true)]
     Chaos(chaos::ChaosArgs),
     #[command(hide = true)]
@@ -82,6 +95,10 @@ pub(crate) enum Command {
     Trace(trace::TraceArgs),
     #[command(hide = true)]
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Config(config::ConfigArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Print what this program is
     #[command(hide = true, after_help = "Examples:\n  synod version\n  synod version -o json")]
     Version,
@@ -109,7 +126,9 @@ mod tests {
 
     #[test]
     fn the_front_page_names_every_command() {
-        for command in Cli::command().get_subcommands() {
+        // Packages are built with `man`; nobody else needs it.
+        let is_for_people = |it: &&clap::Command| it.get_name() != "man";
+        for command in Cli::command().get_subcommands().filter(is_for_people) {
             let line = format!("\n  {:11}", command.get_name());
             assert!(PAGE.contains(&line), "{} is missing", command.get_name());
         }

@@ -1,11 +1,11 @@
 //! Which nodes a command talks to, and how long it waits for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use client::Credentials;
-use server::config::{Config, parse_duration};
+use server::config::{Config, DEFAULT_FILE, parse_duration};
 
 use crate::error::CliError;
 
@@ -13,7 +13,8 @@ use crate::error::CliError;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct EndpointArgs {
-    /// Nodes to ask, comma-separated; each finds the leader [env: SYNOD_ENDPOINTS]
+    /// Nodes to ask, comma-separated; each finds the leader [env: SYNOD_ENDPOINTS; else the nodes
+    /// of SYNOD_CONFIG, else those of /etc/synod/synod.toml]
     #[arg(short, long, value_name = "HOST:PORT", value_delimiter = ',')]
     endpoints: Vec<String>,
 
@@ -32,9 +33,16 @@ pub(crate) struct EndpointArgs {
 }
 
 impl EndpointArgs {
-    /// At least one address, as given or as configured. Options win over the environment.
+    /// The same for the nodes of a configuration file, by who has these credentials.
+    pub(crate) fn with_file(&self, file: PathBuf, credentials: PathBuf) -> EndpointArgs {
+        let (config, credentials) = (Some(file), Some(credentials));
+        EndpointArgs { endpoints: Vec::new(), config, credentials, ..self.clone() }
+    }
+
+    /// At least one address, as given or as configured. Options win over the environment, and this
+    /// over the configuration of the machine's own node.
     pub(crate) fn resolve(&self) -> Result<Vec<String>, CliError> {
-        self.resolve_with(std::env::var("SYNOD_ENDPOINTS").ok())
+        self.resolve_with(|name| std::env::var(name).ok())
     }
 
     /// Who asks; none where nobody wants to know.
@@ -50,21 +58,36 @@ impl EndpointArgs {
         directory.map(load).transpose()
     }
 
-    fn resolve_with(&self, variable: Option<String>) -> Result<Vec<String>, CliError> {
+    fn resolve_with(
+        &self,
+        variable: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Vec<String>, CliError> {
         if let Some(path) = &self.config {
-            let config = Config::load(path)?;
-            return Ok(config.nodes.iter().map(|node| node.clients.to_string()).collect());
+            return configured(path);
         }
         if !self.endpoints.is_empty() {
             return Ok(self.endpoints.clone());
         }
-        match variable.filter(|text| !text.is_empty()) {
-            Some(text) => Ok(text.split(',').map(|it| it.trim().to_owned()).collect()),
-            None => Err(CliError::usage("no nodes to talk to").hint(
-                "name them with --endpoints HOST:PORT,..., --config FILE or SYNOD_ENDPOINTS",
-            )),
+        let variable = |name| variable(name).filter(|text| !text.is_empty());
+        if let Some(text) = variable("SYNOD_ENDPOINTS") {
+            return Ok(text.split(',').map(|it| it.trim().to_owned()).collect());
         }
+        if let Some(path) = variable("SYNOD_CONFIG") {
+            return configured(Path::new(&path));
+        }
+        if Path::new(DEFAULT_FILE).is_file() {
+            return configured(Path::new(DEFAULT_FILE));
+        }
+        Err(CliError::usage("no nodes to talk to").hint(
+            "name them with --endpoints HOST:PORT,..., --config FILE, SYNOD_ENDPOINTS or \
+             SYNOD_CONFIG",
+        ))
     }
+}
+
+fn configured(path: &Path) -> Result<Vec<String>, CliError> {
+    let config = Config::load(path)?;
+    Ok(config.nodes.iter().map(|node| node.clients.to_string()).collect())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -84,10 +107,15 @@ mod tests {
             credentials: None,
             timeout: None,
         };
-        let variable = || Some("c:3, d:4".to_owned());
-        assert_eq!(given(&["a:1"]).resolve_with(variable()).unwrap(), ["a:1"]);
-        assert_eq!(given(&[]).resolve_with(variable()).unwrap(), ["c:3", "d:4"]);
-        assert!(given(&[]).resolve_with(Some(String::new())).is_err());
+        let only = |name: &'static str, value: &'static str| {
+            move |asked| (asked == name).then(|| value.to_owned())
+        };
+        let endpoints = only("SYNOD_ENDPOINTS", "c:3, d:4");
+        assert_eq!(given(&["a:1"]).resolve_with(endpoints).unwrap(), ["a:1"]);
+        assert_eq!(given(&[]).resolve_with(endpoints).unwrap(), ["c:3", "d:4"]);
+        assert!(given(&[]).resolve_with(only("SYNOD_CONFIG", "")).is_err());
+        let error = given(&[]).resolve_with(only("SYNOD_CONFIG", "/nowhere/f")).unwrap_err();
+        assert!(error.message.starts_with("/nowhere/f: "), "{}", error.message);
     }
 
     #[test]

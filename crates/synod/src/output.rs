@@ -67,6 +67,7 @@ pub(crate) struct OutputArgs {
 pub(crate) struct Output {
     format: Format,
     has_colour: bool,
+    has_colour_on_stderr: bool,
     has_unicode: bool,
     is_quiet: bool,
     is_terminal: bool,
@@ -75,16 +76,17 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(args: &OutputArgs) -> Output {
-        let is_terminal = io::stdout().is_terminal();
+        let (is_terminal, is_live) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let default = if is_terminal { Format::Table } else { Format::Plain };
         let variable = |name| std::env::var(name).ok();
         Output {
             format: args.format.unwrap_or(default),
             has_colour: wants_colour(args.color, is_terminal, variable),
+            has_colour_on_stderr: wants_colour(args.color, is_live, variable),
             has_unicode: speaks_unicode(variable),
             is_quiet: args.quiet,
             is_terminal,
-            is_live: io::stderr().is_terminal(),
+            is_live,
         }
     }
 
@@ -96,10 +98,6 @@ impl Output {
         self.format == Format::Table
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.is_quiet
-    }
-
     /// Whether stdout is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.is_terminal
@@ -107,6 +105,11 @@ impl Output {
 
     pub(crate) fn has_colour(&self) -> bool {
         self.has_colour
+    }
+
+    /// Errors go to stderr, which may be a file while stdout is a terminal.
+    pub(crate) fn has_colour_on_stderr(&self) -> bool {
+        self.has_colour_on_stderr
     }
 
     pub(crate) fn has_unicode(&self) -> bool {
@@ -162,7 +165,8 @@ impl Output {
             Output::note(&error.to_json().to_string());
             return error.exit;
         }
-        let (red, reset) = if self.has_colour { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        let (red, reset) =
+            if self.has_colour_on_stderr { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
         Output::note(&format!("{red}error:{reset} {}", error.message));
         if let Some(hint) = &error.hint {
             Output::note(&format!("  hint: {hint}"));

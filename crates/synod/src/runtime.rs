@@ -15,7 +15,7 @@ pub(crate) fn block_on(
     command: impl Future<Output = Result<Exit, CliError>>,
 ) -> Result<Exit, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| no_runtime(&error))?;
+    let runtime = runtime.map_err(|error| refused(&error))?;
     let result = runtime.block_on(async {
         tokio::select! {
             biased;
@@ -33,7 +33,7 @@ pub(crate) fn block_on(
 
 /// A runtime for a node, whose clients are served side by side.
 pub(crate) fn for_a_server() -> Result<Runtime, CliError> {
-    Builder::new_multi_thread().enable_all().build().map_err(|error| no_runtime(&error))
+    Builder::new_multi_thread().enable_all().build().map_err(|error| refused(&error))
 }
 
 /// Returns when SIGINT or SIGTERM comes, with the exit code that says so.
@@ -52,7 +52,7 @@ pub(crate) struct StopSignals {
 impl StopSignals {
     pub(crate) fn listen() -> Result<StopSignals, CliError> {
         use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).map_err(|error| no_runtime(&error));
+        let listen = |kind| signal(kind).map_err(|error| refused(&error));
         let interrupt = listen(SignalKind::interrupt())?;
         Ok(StopSignals { interrupt, terminate: listen(SignalKind::terminate())? })
     }
@@ -72,7 +72,7 @@ pub(crate) struct StopSignals(tokio::signal::windows::CtrlC);
 #[cfg(windows)]
 impl StopSignals {
     pub(crate) fn listen() -> Result<StopSignals, CliError> {
-        tokio::signal::windows::ctrl_c().map(StopSignals).map_err(|error| no_runtime(&error))
+        tokio::signal::windows::ctrl_c().map(StopSignals).map_err(|error| refused(&error))
     }
 
     pub(crate) async fn next(&mut self) -> Exit {
@@ -81,6 +81,7 @@ impl StopSignals {
     }
 }
 
-fn no_runtime(error: &io::Error) -> CliError {
+/// The system gives no runtime, or no word of signals.
+pub(crate) fn refused(error: &io::Error) -> CliError {
     CliError::new("system", Exit::Failed, format!("the system refused a runtime: {error}"))
 }

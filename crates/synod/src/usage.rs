@@ -47,7 +47,9 @@ fn find<T: ValueEnum>(arguments: &[OsString], short: &str, long: &str) -> Option
 
 fn report(error: &clap::Error, output: &Output, is_bare: bool) -> Exit {
     let styled = error.render();
-    let text = if output.has_colour() { styled.ansi().to_string() } else { styled.to_string() };
+    let has_colour =
+        if error.use_stderr() { output.has_colour_on_stderr() } else { output.has_colour() };
+    let text = if has_colour { styled.ansi().to_string() } else { styled.to_string() };
     let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => show(&text, output),

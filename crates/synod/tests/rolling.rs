@@ -77,12 +77,12 @@ async fn every_node_is_restarted_and_no_append_fails() {
         appends.spawn(append(client.clone(), number, ends.clone(), last.clone()));
     }
     let mut led = BTreeSet::new();
-    for node in 0..NODES.len() {
+    for (node, name) in NODES.into_iter().enumerate() {
         led.insert(cluster.primary().await);
         let before = last.load(Ordering::Relaxed);
-        let code = terminate(cluster.take(NODES[node]));
-        assert_eq!(code, Some(0), "{} stops in order", NODES[node]);
-        cluster.serve(NODES[node]);
+        let code = terminate(cluster.take(name));
+        assert_eq!(code, Some(0), "{name} stops in order");
+        cluster.serve(name);
         caught_up(&cluster, node, before).await;
     }
     led.insert(cluster.primary().await);

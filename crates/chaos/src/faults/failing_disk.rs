@@ -1,6 +1,6 @@
-//! A disk fails under a running acceptor: writes and syncs end with an error. It must stop before it
-//! says anything that is not on the disk, and must not try again; then it loses what was not synced,
-//! and starts on what is left.
+//! A disk fails under a running acceptor: writes and syncs end with an error. It must stop before
+//! it says anything that is not on the disk, and must not try again; then it loses what was not
+//! synced, and starts on what is left.
 
 use paxos::Rng;
 

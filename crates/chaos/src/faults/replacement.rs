@@ -23,7 +23,7 @@ pub(crate) fn replace(node: usize, world: &mut World) -> Outcome<()> {
     let mut command = Command::new(&world.cluster.synod);
     command.args(["init", "replacement", "--node", &place.id.to_string()]);
     command.args(world.cluster.nodes.iter().map(|node| &node.place.file));
-    shell::finish(command)?;
+    shell::finish(&mut command)?;
     // One right after the other: how long it takes is how long nothing is chosen.
     for other in 0..world.cluster.nodes.len() {
         world.cluster.stop(other)?;

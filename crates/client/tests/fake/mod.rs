@@ -1,6 +1,6 @@
 //! A node that is only a script: what it answers to each request, on a real loopback socket.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -62,6 +62,7 @@ pub(crate) struct Fake {
     seen: Arc<Mutex<Vec<AppendRequest>>>,
     tails: Arc<Mutex<Vec<u64>>>,
     reads: Arc<Mutex<Vec<ReadRequest>>>,
+    readers: Arc<Mutex<BTreeSet<SocketAddr>>>,
     refusals: Arc<Mutex<VecDeque<Status>>>,
     tail_refusal: Arc<Mutex<Option<Status>>>,
     /// Streams of appends that are let in yet.
@@ -79,6 +80,7 @@ impl Fake {
             seen: Arc::default(),
             tails: Arc::default(),
             reads: Arc::default(),
+            readers: Arc::default(),
             refusals: Arc::default(),
             tail_refusal: Arc::default(),
             allowed: Arc::new(Mutex::new(usize::MAX)),
@@ -140,6 +142,11 @@ impl Fake {
     pub(crate) fn reads(&self) -> Vec<ReadRequest> {
         self.reads.lock().unwrap().clone()
     }
+
+    /// Connections that anything was read over.
+    pub(crate) fn read_connections(&self) -> usize {
+        self.readers.lock().unwrap().len()
+    }
 }
 
 pub(crate) fn entry(slot: u64) -> Entry {
@@ -192,6 +199,7 @@ impl Log for Fake {
         &self,
         request: Request<ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
+        self.readers.lock().unwrap().extend(request.remote_addr());
         let request = request.into_inner();
         self.reads.lock().unwrap().push(request);
         if let Some(refusal) = self.refusals.lock().unwrap().pop_front() {

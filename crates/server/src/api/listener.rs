@@ -25,11 +25,16 @@ use super::strangers::{Standing, Strangers};
 use crate::counters::Counters;
 use crate::tls::{Identity, Tls};
 
-/// Connections at once, at most: known ones, and strangers.
-const CONNECTIONS_MAX: usize = 1024;
+/// How many may come in.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Connections at once, at most: known ones, and strangers.
+    connections: usize,
+    /// Strangers among them, at most. As many clients may start at the same moment.
+    strangers: usize,
+}
 
-/// Strangers among them, at most.
-const STRANGERS_MAX: usize = 128;
+const BOUNDS: Bounds = Bounds { connections: 2048, strangers: 512 };
 
 /// So long after it was opened a connection must have asked for something that it may have.
 const STRANGE_MAX: Duration = Duration::from_secs(5);
@@ -74,23 +79,33 @@ pub fn listen(
     tls: Option<Arc<Tls>>,
     counters: Arc<Counters>,
 ) -> ReceiverStream<io::Result<Connection>> {
+    listen_within(BOUNDS, listener, tls, counters)
+}
+
+fn listen_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    counters: Arc<Counters>,
+) -> ReceiverStream<io::Result<Connection>> {
     let (out, incoming) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         tokio::select! {
             () = out.closed() => {}
-            () = accept(&listener, tls.as_ref(), &counters, &out) => {}
+            () = accept(bounds, &listener, tls.as_ref(), &counters, &out) => {}
         }
     });
     ReceiverStream::new(incoming)
 }
 
 async fn accept(
+    bounds: Bounds,
     listener: &TcpListener,
     tls: Option<&Arc<Tls>>,
     counters: &Arc<Counters>,
     out: &mpsc::Sender<io::Result<Connection>>,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(bounds.connections));
     let strangers = Strangers::default();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -102,7 +117,7 @@ async fn accept(
             counters.count("clients_refused_full");
             continue;
         };
-        let (standing, evicts) = strangers.admit(STRANGERS_MAX);
+        let (standing, evicts) = strangers.admit(bounds.strangers);
         if evicts {
             counters.count("clients_evicted");
         }
@@ -263,6 +278,8 @@ mod tests {
 
     use super::*;
 
+    const FEW: Bounds = Bounds { connections: 20, strangers: 8 };
+
     struct Listening {
         address: SocketAddr,
         incoming: ReceiverStream<io::Result<Connection>>,
@@ -273,7 +290,11 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let counters = Arc::new(Counters::default());
-        Listening { address, incoming: listen(listener, None, counters.clone()), counters }
+        Listening {
+            address,
+            incoming: listen_within(FEW, listener, None, counters.clone()),
+            counters,
+        }
     }
 
     impl Listening {
@@ -324,7 +345,7 @@ mod tests {
         let mut it = listening().await;
         let (_first, mut oldest) = it.connected().await;
         let mut crowd = Vec::new();
-        for _ in 0..STRANGERS_MAX {
+        for _ in 0..FEW.strangers {
             crowd.push(it.connected().await);
         }
         oldest.read_u8().await.unwrap_err();
@@ -338,7 +359,7 @@ mod tests {
     async fn connections_are_bounded_and_their_places_come_back() {
         let mut it = listening().await;
         let mut known = Vec::new();
-        for _ in 0..CONNECTIONS_MAX {
+        for _ in 0..FEW.connections {
             let pair = it.connected().await;
             pair.1.connect_info().standing.vouch();
             known.push(pair);

@@ -101,7 +101,11 @@ impl Api {
     }
 
     /// The range's first page. Whoever stops waiting for it is forgotten by the node in time.
-    async fn page(&self, range: Range, consistency: Option<Consistency>) -> Result<Page, Status> {
+    pub(super) async fn page(
+        &self,
+        range: Range,
+        consistency: Option<Consistency>,
+    ) -> Result<Page, Status> {
         let Range { first, end, limit, .. } = range;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(PAGE_ENTRIES_MAX);
         let (answer, page) = oneshot::channel();

@@ -52,7 +52,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "# ours\r\n cluster = '000102030405060708090a0b0c0d0e0f' # drawn\r\n\
-        id=1\r\nnetwork = {transport = 'plaintext-tcp'} # trusted\r\n[quorums]\r\nphase1 = 2\r\nphase2 = 1 # few\r\n\
+        id=1\r\nnetwork = {transport = 'plaintext-tcp'} # trusted\r\n[quorums]\r\nphase1 = \
+        2\r\nphase2 = 1 # few\r\n\
         [[node]]\r\nid = 2 # far\r\ndisk='202122232425262728292a2b2c2d2e2f' # ssd\r\n\
         roles = ['acceptor']\r\npeers = '127.0.0.1:2'\r\nclients = '127.0.0.1:2'\r\n\
         [[node]]\r\nid = 3\r\ndisk = '303132333435363738393a3b3c3d3e3f'\r\n\
@@ -76,7 +77,8 @@ mod tests {
     fn a_list_in_one_line_is_a_list() {
         let text = "node = [{id = 1, roles = ['leader', 'acceptor'], peers = '127.0.0.1:1', \
             clients = '127.0.0.1:1', disk = '202122232425262728292a2b2c2d2e2f'}]\n\
-            data_dir = 'd'\nid = 1\nnetwork.transport = 'plaintext-udp'\ncluster = \"\"\"\n000102030405060708090a0b0c0d0e0f\"\"\"";
+            data_dir = 'd'\nid = 1\nnetwork.transport = 'plaintext-udp'\ncluster = \
+            \"\"\"\n000102030405060708090a0b0c0d0e0f\"\"\"";
         let edited = Config::edit(text, 3, NodeId(1), [1; 16]).unwrap();
         assert!(edited.ends_with("0f\"\"\"\nepoch = 3  # grows when a disk is replaced\n"));
     }

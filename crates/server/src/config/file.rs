@@ -425,7 +425,7 @@ clients = "127.0.0.1:7201"
         };
         assert_eq!(refused("127.0.0.1:7303").unwrap().admin, "127.0.0.1:7303".parse().ok());
         let error = refused("127.0.0.1:7201").unwrap_err();
-        assert_eq!(error, "f:6: `address` of [admin] is where node 1 serves clients");
+        assert_eq!(error, "f:7: `address` of [admin] is where node 1 serves clients");
         assert!(refused("127.0.0.1:0").unwrap_err().contains("is not an address"));
     }
 

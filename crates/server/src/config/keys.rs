@@ -1,8 +1,8 @@
 //! Every key of the configuration file, once: what it means, in what unit, from where to where.
 //!
 //! `synod config` and `docs/config.md` say what stands here. A test compares the list with what the
-//! reader in `file.rs` accepts, so that no key can be added there alone. No key holds a secret: what
-//! needs one names a file.
+//! reader in `file.rs` accepts, so that no key can be added there alone. No key holds a secret:
+//! what needs one names a file.
 
 use std::path::PathBuf;
 
@@ -50,7 +50,8 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "epoch",
         variable: None,
-        meaning: "Counts the cluster's configurations; `synod init replacement` raises it. Nodes of \
+        meaning: "Counts the cluster's configurations; `synod init replacement` raises it. Nodes \
+        of \
                   different epochs do not hear each other.",
         unit: "number",
         default: "0",
@@ -71,7 +72,8 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "data_dir",
         variable: Some("SYNOD_DATA_DIR"),
-        meaning: "Where the journal and the snapshots live. In a file, a relative path begins at the \
+        meaning: "Where the journal and the snapshots live. In a file, a relative path begins at \
+        the \
                   file's directory.",
         unit: "path",
         default: "none",
@@ -104,7 +106,9 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "log.level",
         variable: Some("SYNOD_LOG"),
-        meaning: "What to log: a level, or levels by target, such as info,server=debug.",
+        meaning: "What to log: a level, or levels by target, such as info,server=debug. Where \
+        nobody \
+                  says anything, RUST_LOG is asked.",
         unit: "level",
         default: "info",
         range: "off, error, warn, info, debug, trace; by target",
@@ -322,6 +326,11 @@ pub static KEYS: &[Key] = &[
 /// The key of that name.
 pub fn find_key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that `name` is most likely a misspelling of.
+pub fn nearest_key(name: &str) -> Option<&'static str> {
+    super::error::nearest(name, KEYS.iter().map(|key| key.name))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "most values are made to be shown")]

@@ -10,14 +10,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Located, line_of, nearest};
 use super::names::{self, Resolve};
-use super::{Config, ConfigError, KEYS, Key, Problem, file, find_key, read_text};
+use super::{Config, ConfigError, KEYS, Key, Problem, file, find_key, nearest_key, read_text};
 
 /// The file that is read where none is named.
 pub const DEFAULT_FILE: &str = "/etc/synod/synod.toml";
 
-/// Variables that are no keys. Others that begin like ours and are near to none are somebody else's:
-/// a cluster of containers names services so.
-const OTHER_VARIABLES: [&str; 2] = ["SYNOD_CONFIG", "SYNOD_ENDPOINTS"];
+/// Variables that are no keys. Others that begin like ours and are near to none are somebody
+/// else's: a cluster of containers names services so.
+const OTHER_VARIABLES: [&str; 3] = ["SYNOD_CONFIG", "SYNOD_CREDENTIALS", "SYNOD_ENDPOINTS"];
 
 /// Where a value came from. Earlier ones win.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,7 +95,7 @@ impl Layers {
     /// If there is no such key: options are part of the program.
     pub fn option(&mut self, option: &str, name: &str, value: String) {
         let key = find_key(name).expect("an option is about a key that exists");
-        self.over.push(Over { key, value, origin: Origin::Option(option.to_owned()) });
+        self.lay(key, value, Origin::Option(option.to_owned()));
     }
 
     /// The same for `KEY=VALUE`, as `option` takes it.
@@ -105,15 +105,22 @@ impl Layers {
             text.split_once('=').ok_or_else(|| wrong(Problem::NoValue(text.to_owned())))?;
         let key = find_key(name).ok_or_else(|| {
             let word = name.to_owned();
-            let nearest = nearest(name, KEYS.iter().map(|key| key.name)).map(str::to_owned);
+            let nearest = nearest_key(name).map(str::to_owned);
             wrong(Problem::Unknown { kind: "key", word, nearest })
         })?;
         if key.variable.is_none() {
             return Err(wrong(Problem::FileOnly(key.name)));
         }
         let origin = Origin::Option(format!("{option} {name}"));
-        self.over.push(Over { key, value: value.to_owned(), origin });
+        self.lay(key, value.to_owned(), origin);
         Ok(())
+    }
+
+    /// A path begins where we are, and not at the file's directory as in a file.
+    fn lay(&mut self, key: &'static Key, value: String, origin: Origin) {
+        let absolute = std::path::absolute(&value).ok().filter(|_| key.unit == "path");
+        let path = absolute.and_then(|path| path.into_os_string().into_string().ok());
+        self.over.push(Over { key, value: path.unwrap_or(value), origin });
     }
 
     /// Lays variables of the environment over the file. One that is nearly right is refused; one
@@ -133,7 +140,7 @@ impl Layers {
             }
             let key = KEYS.iter().find(|key| key.variable == Some(&*name));
             if let Some((key, variable)) = key.and_then(|key| Some((key, key.variable?))) {
-                self.over.push(Over { key, value, origin: Origin::Variable(variable) });
+                self.lay(key, value, Origin::Variable(variable));
             } else if !OTHER_VARIABLES.contains(&&*name) {
                 let known = KEYS.iter().filter_map(|key| key.variable).chain(OTHER_VARIABLES);
                 if let Some(nearest) = nearly(&name, known) {
@@ -145,26 +152,33 @@ impl Layers {
         Ok(())
     }
 
-    /// Reads the file, lays over it what there is, and checks the whole.
+    /// The file that is read.
+    pub fn file(&self) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))
+    }
+
+    /// Reads the file, lays over it what there is, checks the whole, and looks up names.
     pub fn resolve(&self) -> Result<Resolved, ConfigError> {
-        let file = self.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        self.resolve_with(names::system)
+    }
+
+    /// The same without asking anybody for names. The addresses that they stand for are nobody's.
+    pub fn resolve_offline(&self) -> Result<Resolved, ConfigError> {
+        self.resolve_with(names::stand_in)
+    }
+
+    fn resolve_with(&self, resolve: Resolve) -> Result<Resolved, ConfigError> {
+        let file = self.file();
         let text = read_text(&file)?;
         // Options are laid over variables; the later of two options wins.
         let mut over = self.over.clone();
         over.sort_by_key(|over| matches!(over.origin, Origin::Option(_)));
         let place = Place { file: &file, text: &text, over: &over };
-        let reading = Reading { over: &over, resolve: names::system };
+        let reading = Reading { over: &over, resolve };
         let mut config = file::parse(&text, &reading).map_err(|located| place.error(located))?;
         let table = laid_over(&text, &over).expect("it was read before");
         let settings = place.settings(&config, table.get_ref());
-        let is_filed = |name: &str| {
-            let setting = settings.iter().find(|it| it.name == name);
-            setting.is_some_and(|it| matches!(it.origin, Origin::File { .. }))
-        };
-        if let Some(directory) = file.parent() {
-            let filed = config.paths().filter(|(name, _)| is_filed(name));
-            filed.for_each(|(_, path)| *path = directory.join(&*path));
-        }
+        config.find_paths_from(&file);
         Ok(Resolved { config, file, settings })
     }
 }
@@ -238,7 +252,14 @@ impl Place<'_> {
 
     fn settings(&self, config: &Config, table: &DeTable<'_>) -> Vec<Setting> {
         let setting = |key: &'static Key, node: Option<usize>, value| {
-            let at = value_at(table, key.name, node);
+            let said = value_at(table, key.name, node);
+            let at = said.map(|said| said.span().start);
+            // As it is written: what a name stands for is no setting.
+            let name_of = said.and_then(|said| said.get_ref().as_str());
+            let value = match name_of.filter(|_| key.unit == "address") {
+                Some(name) => name.to_owned(),
+                None => value,
+            };
             let name = match (node, key.name.split_once('.')) {
                 (Some(id), Some((section, key))) => format!("{section}[{id}].{key}"),
                 _ => key.name.to_owned(),
@@ -254,13 +275,21 @@ impl Place<'_> {
     }
 }
 
-/// Where the value of a key begins; of a node's, by the node's id.
-fn value_at(table: &DeTable<'_>, name: &str, node: Option<usize>) -> Option<usize> {
+/// The value of a key, where one is written; of a node's, by the node's id.
+fn value_at<'a>(
+    table: &'a DeTable<'_>,
+    name: &str,
+    node: Option<usize>,
+) -> Option<&'a Spanned<DeValue<'a>>> {
     let Some((section, key)) = name.split_once('.') else {
-        return table.get(name).map(|value| value.span().start);
+        return table.get(name);
     };
     let inner = match (table.get(section)?.get_ref(), node) {
         (DeValue::Table(inner), _) => inner,
+        // Nodes have ids; other lists are told apart by place, counted from 1.
+        (DeValue::Array(list), Some(place)) if section != "node" => {
+            list.get(place.checked_sub(1)?)?.get_ref().as_table()?
+        }
         (DeValue::Array(nodes), Some(id)) => {
             let mut tables = nodes.iter().filter_map(|node| node.get_ref().as_table());
             let id = id.to_string();
@@ -271,7 +300,7 @@ fn value_at(table: &DeTable<'_>, name: &str, node: Option<usize>) -> Option<usiz
         }
         _ => return None,
     };
-    inner.get(key).map(|value| value.span().start)
+    inner.get(key)
 }
 
 fn spelt(key: &Key) -> String {
@@ -394,8 +423,7 @@ clients = "127.0.0.1:7201"
         let given = Given::new(FILE);
         assert_eq!(given.says("node[1].peers"), pair("127.0.0.1:7101", "line 18"));
         assert_eq!(given.says("node[3].roles"), pair("acceptor, learner", "line 10"));
-        let (clients, origin) = given.says("node[3].clients");
-        assert!(clients.ends_with(":7203") && origin == "line 13", "{clients} {origin}");
+        assert_eq!(given.says("node[3].clients"), pair("localhost:7203", "line 13"));
     }
 
     #[test]
@@ -404,7 +432,29 @@ clients = "127.0.0.1:7201"
         let config = given.layers.resolve().unwrap().config;
         assert_eq!(config.data_dir, Some(given.directory.path().join("data")));
         given.layers.option("--data-dir", "data_dir", "here".to_owned());
-        assert_eq!(given.layers.resolve().unwrap().config.data_dir, Some("here".into()));
+        let here = std::path::absolute("here").unwrap();
+        assert_eq!(given.layers.resolve().unwrap().config.data_dir, Some(here));
+    }
+
+    #[test]
+    fn each_client_is_found_by_its_place() {
+        let client =
+            |name: &str| format!("[[client]]\nname = \"{name}\"\npermissions = [\"read\"]\n");
+        let tls = "[tls]\nca = \"c\"\ncertificate = \"d\"\nkey = \"k\"\n";
+        let text = FILE.replace("plaintext-udp", "tls");
+        let given = Given::new(&format!("{text}{tls}{}{}", client("a"), client("b")));
+        assert_eq!(given.says("client[2].name"), pair("b", "line 28"));
+    }
+
+    #[test]
+    fn names_are_looked_up_only_by_who_needs_them() {
+        let given = Given::new(&FILE.replace("localhost:7203", "nobody.invalid:7203"));
+        assert!(
+            given.wrong().starts_with("synod.toml:13: `nobody.invalid:7203` cannot be resolved")
+        );
+        let resolved = given.layers.resolve_offline().unwrap();
+        let clients = resolved.settings.iter().find(|it| it.name == "node[3].clients").unwrap();
+        assert_eq!(clients.value, "nobody.invalid:7203");
     }
 
     #[test]
@@ -426,7 +476,7 @@ clients = "127.0.0.1:7201"
         let file = FILE.replace("[storage]\nhistory_bytes = \"1MiB\"", "storage = 3");
         let mut given = Given::new(&file);
         given.variable("SYNOD_STORAGE_HISTORY_BYTES", "2MiB");
-        assert!(given.wrong().starts_with("synod.toml:4: invalid type"), "{}", given.wrong());
+        assert!(given.wrong().starts_with("synod.toml:5: invalid type"), "{}", given.wrong());
     }
 
     #[test]
@@ -459,9 +509,7 @@ clients = "127.0.0.1:7201"
 
     #[test]
     fn without_a_name_the_file_of_the_system_is_read() {
-        let error = Layers::new(None).resolve();
-        if let Err(error) = error {
-            assert!(error.to_string().starts_with("/etc/synod/synod.toml"), "{error}");
-        }
+        assert_eq!(Layers::new(None).file(), Path::new("/etc/synod/synod.toml"));
+        assert_eq!(Layers::new(Some("f".into())).file(), Path::new("f"));
     }
 }

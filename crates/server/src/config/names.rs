@@ -1,7 +1,7 @@
 //! What the names in addresses stand for.
 //!
-//! Asked once, when a file is loaded: what a node then uses are numbers. A name must therefore stand
-//! for one address as long as nodes run, as a service's does.
+//! Asked once, when a file is loaded: what a node then uses are numbers. A name must therefore
+//! stand for one address as long as nodes run, as a service's does.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};

@@ -99,11 +99,17 @@ pub(super) const CHANGES: [&str; 5] = ["elected", "following", "deposed", "forsa
 pub(super) const PREPARES: [&str; 3] = ["elected", "deposed", "gave_up"];
 
 families! {
-    BUILD_INFO = Family::new("synod_build_info", Kind::Gauge, "Always 1; which build runs.").labels(&[
+    BUILD_INFO = Family::new(
+        "synod_build_info", Kind::Gauge,
+        "Always 1; which build runs.",
+    ).labels(&[
         Label::open("version", "of Synod"),
         Label::open("commit", "empty unless whoever built it said so"),
     ]);
-    NODE_INFO = Family::new("synod_node_info", Kind::Gauge, "Always 1; which node this is.").labels(&[
+    NODE_INFO = Family::new(
+        "synod_node_info", Kind::Gauge,
+        "Always 1; which node this is.",
+    ).labels(&[
         Label::open("node", "its id"),
         Label::open("cluster", "the cluster's id"),
         Label::open("roles", "what it does, joined by +"),
@@ -142,7 +148,8 @@ families! {
 
     ACCEPTORS = Family::new("synod_acceptors", Kind::Gauge, "Acceptors of the cluster.");
     QUORUM = Family::new("synod_quorum_acceptors", Kind::Gauge,
-        "Acceptors that a quorum needs: in phase 1 to elect a leader, in phase 2 to choose a value.")
+        "Acceptors that a quorum needs: in phase 1 to elect a leader, in phase 2 to choose a \
+        value.")
         .labels(&[PHASE]);
     REACHABLE = Family::new("synod_acceptors_reachable", Kind::Gauge,
         "Acceptors that have confirmed this leader within an election timeout, disks included; \
@@ -198,7 +205,10 @@ families! {
         "When the node started, in seconds since 1970.");
     CPU = Family::new("process_cpu_seconds_total", Kind::Counter,
         "CPU time of the process; Linux only, as are the others that begin with process_.");
-    RESIDENT = Family::new("process_resident_memory_bytes", Kind::Gauge, "Memory that is resident.");
+    RESIDENT = Family::new(
+        "process_resident_memory_bytes", Kind::Gauge,
+        "Memory that is resident.",
+    );
     OPEN_FDS = Family::new("process_open_fds", Kind::Gauge, "Open files and sockets.");
     MAX_FDS = Family::new("process_max_fds", Kind::Gauge, "How many may be open.");
 }
@@ -209,7 +219,8 @@ pub fn table() -> String {
         "# Metrics\n\n\
          What a node tells at `/metrics` of its admin port. This page is made of the list in\n\
          `crates/server/src/metrics/list.rs`; `SYNOD_REWRITE=1 cargo test -p server --test admin`\n\
-         writes it anew. Stable ones keep name, labels and meaning until the next major version.\n\n\
+         writes it anew. Stable ones keep name, labels and meaning until the next major \
+         version.\n\n\
          Nothing has a slot, a key or a ballot as a label.\n\n\
          | metric | kind | labels | meaning | since | stable |\n|---|---|---|---|---|---|\n",
     );

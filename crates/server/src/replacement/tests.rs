@@ -395,3 +395,32 @@ fn one_byte_that_rots_does_not_make_votes_that_are_lost_into_none() {
         }
     }
 }
+
+#[test]
+fn a_directory_that_is_lost_again_is_no_success() {
+    let cluster = Cluster::new();
+    cluster.lose();
+    let made = replace(&[cluster.file(2)], NODE, None, Some(0)).unwrap();
+    let drawn = Some((made.change.epoch, made.change.disk));
+    // The journal that was made is damaged before the others have the change.
+    let data = cluster.file(2).with_file_name("data");
+    let segment = data.join("0000000000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[20] ^= 1;
+    bytes[4096 + 20] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    for drawn in [None, drawn] {
+        let error = replace(&cluster.files(), NODE, drawn, None).unwrap_err();
+        assert!(matches!(error, ReplaceError::Unusable { .. }), "{error}");
+        assert_eq!(cluster.config(1).epoch, 0, "nothing was changed");
+    }
+    // What the hint says leads on.
+    let others = [1, 3, 4].map(|node| cluster.file(node));
+    replace(&others, NODE, drawn, None).unwrap();
+    fs::remove_dir_all(&data).unwrap();
+    let again = replace(&cluster.files(), NODE, None, None).unwrap();
+    assert_eq!(again.change.epoch, 2);
+    let (own, disk) = (cluster.config(2), DiskId(again.change.disk));
+    let (configuration, options) = (configuration(&own).unwrap(), journal::Options::default());
+    data_dir::open(&data, &configuration, NODE, disk, options).map(drop).unwrap();
+}

@@ -97,18 +97,27 @@ fn identity() -> Identity {
 }
 
 fn open(disk: Shared) -> (Journal<Shared>, u64) {
+    open_with(disk, 4 * SECTOR_BYTES)
+}
+
+fn open_with(disk: Shared, segment_bytes: usize) -> (Journal<Shared>, u64) {
     let mut frames = 0;
-    let options = Options { segment_bytes: 4 * SECTOR_BYTES };
+    let options = Options { segment_bytes };
     let (journal, _) = Journal::open(disk, identity(), options, |_| frames += 1).unwrap();
     (journal, frames)
 }
 
 /// A journal whose disk takes no other file.
 fn full() -> Bench {
+    bench(4 * SECTOR_BYTES, 0)
+}
+
+/// A journal with segments of that size, whose disk takes files of so many bytes.
+fn bench(segment_bytes: usize, bytes_max: usize) -> Bench {
     let disk = Shared(Arc::new(Mutex::new(FaultyDisk::new(1))));
     Journal::format(&mut disk.clone(), identity()).unwrap();
-    let (journal, _) = open(disk.clone());
-    disk.with(|disk| disk.set_bytes_max(0));
+    let (journal, _) = open_with(disk.clone(), segment_bytes);
+    disk.with(|disk| disk.set_bytes_max(bytes_max));
     let member = |id: u32| {
         let roles = Roles { leader: id == 2, acceptor: id == 1, learner: false };
         (NodeId(id), Member { roles, disk: Some(DiskId::default()) })
@@ -138,10 +147,15 @@ fn full() -> Bench {
 
 /// A vote that needs a segment of its own, and the word of it.
 fn vote() -> Write {
+    vote_in(0)
+}
+
+fn vote_in(slot: u64) -> Write {
     let ballot = Ballot { round: 1, leader: NodeId(2), incarnation: Incarnation(1) };
     let values = vec![Value::Command(vec![7; 64 << 10].into())].into();
-    let records = vec![Record::Accepted(Run { ballot, first: Slot(0), values })];
-    let message = Message::Accepted { ballot, first: Slot(0), end: Slot(1) };
+    let first = Slot(slot);
+    let records = vec![Record::Accepted(Run { ballot, first, values })];
+    let message = Message::Accepted { ballot, first, end: first.plus(1) };
     Write { records, then_send: vec![Envelope { to: NodeId(2), message }] }
 }
 
@@ -167,6 +181,40 @@ fn what_waits_for_room_leaves_nothing_early_and_goes_on_when_there_is_some() {
     drop(writes);
     assert_eq!(thread.join().unwrap(), Ok(()));
     assert_eq!(open(disk).1, 1, "it was appended once");
+}
+
+#[test]
+fn room_that_a_cut_makes_is_told_however_much_is_sent() {
+    const SEGMENT: usize = 2 * ROOM_MIN;
+    // Two segments, and the one that a format makes.
+    let Bench { writes, left, jobs, thread, .. } = bench(SEGMENT, 2 * SEGMENT + SEGMENT / 2);
+    let mut slots = 0;
+    let is_full = || match jobs.next(Duration::ZERO) {
+        Ok(Job::Room(has_room)) => !has_room,
+        _ => false,
+    };
+    while !is_full() {
+        assert!(slots < 100, "it is full of six mebibytes");
+        writes.send(vote_in(slots)).unwrap();
+        left.recv_timeout(PATIENCE).expect("what is left of the segment takes it");
+        slots += 1;
+    }
+    let promised = Record::Promised(Ballot::NONE);
+    let records = vec![Record::Truncated(Slot(slots)), promised];
+    writes.send(Write { records, then_send: Vec::new() }).unwrap();
+    // The leader asks for votes again all the time: the thread is never idle.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "there has been room for long");
+        writes.send(Write { records: Vec::new(), ..vote() }).unwrap();
+        left.recv_timeout(PATIENCE).expect("the word of an old vote leaves");
+        if let Ok(Job::Room(has_room)) = jobs.next(IDLE / 10) {
+            assert!(has_room);
+            break;
+        }
+    }
+    drop(writes);
+    assert_eq!(thread.join().unwrap(), Ok(()));
 }
 
 #[test]

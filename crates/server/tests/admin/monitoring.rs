@@ -59,7 +59,7 @@ fn check(expression: &str) -> Result<BTreeSet<&'static str>, String> {
                     let (list, after) = list.ok_or(format!("`{name}` without labels"))?;
                     listed.extend(list.split(',').map(str::trim).filter(|it| !it.is_empty()));
                     rest = after;
-                } else if OPERATORS.contains(&name) || rest.starts_with('(') {
+                } else if OPERATORS.contains(&name) || is_applied(rest) {
                     // An operator or a function.
                 } else if name == FOREIGN {
                     rest = rest.strip_prefix('{').map_or(Ok(rest), after_foreign_labels)?;
@@ -81,6 +81,12 @@ fn check(expression: &str) -> Result<BTreeSet<&'static str>, String> {
         }
     }
     Ok(labels)
+}
+
+/// Whether what stands before is applied to something: `max(` or `sum by (`.
+fn is_applied(rest: &str) -> bool {
+    let grouping = GROUPING.iter().find_map(|word| rest.strip_prefix(word));
+    grouping.map_or(rest, str::trim_start).starts_with('(')
 }
 
 /// The content of a string that is at the front, and what follows.

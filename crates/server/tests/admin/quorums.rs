@@ -1,5 +1,5 @@
-//! Quorums of different sizes, with real nodes: a small phase 2 goes on when a majority is gone, and
-//! a large phase 1 is what that costs.
+//! Quorums of different sizes, with real nodes: a small phase 2 goes on when a majority is gone,
+//! and a large phase 1 is what that costs.
 
 use std::time::Duration;
 

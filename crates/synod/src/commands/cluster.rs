@@ -48,10 +48,11 @@ enum ClusterCommand {
     Health(EndpointArgs),
     /// Have another node lead
     ///
-    /// New values wait for a moment, those under way are finished, and no append fails. Returns once
-    /// the other node leads. If nobody takes over, the leader leads on.
+    /// New values wait for a moment, those under way are finished, and no append fails. Returns
+    /// once the other node leads. If nobody takes over, the leader leads on.
     ///
-    /// Exit codes: 0 done, 1 nobody took over, 2 no such leader node, 4 nobody leads or is reachable.
+    /// Exit codes: 0 done, 1 nobody took over, 2 no such leader node, 4 nobody leads or is
+    /// reachable.
     #[command(after_help = "Examples:
   synod cluster transfer-leader --config cluster/l1/synod.toml
   synod cluster transfer-leader --to 2 -e 127.0.0.1:7201,127.0.0.1:7202")]

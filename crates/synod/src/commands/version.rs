@@ -8,6 +8,8 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) const COMMIT: Option<&str> = option_env!("SYNOD_COMMIT");
 /// The package of `synod.proto`: the API between clients and nodes.
 const CLIENT_PROTOCOL: &str = "synod.v1";
+/// Cargo features that this program was built with, comma-separated.
+const FEATURES: &str = env!("SYNOD_FEATURES");
 
 pub(super) fn report() -> Report {
     let text = |text: &str| Value::Text(text.to_owned());
@@ -17,11 +19,17 @@ pub(super) fn report() -> Report {
         vec![
             ("version", text(VERSION)),
             ("client_protocol", text(CLIENT_PROTOCOL)),
+            ("peer_protocol", Value::Count(paxos::wire::VERSION.into())),
             ("commit", Value::maybe(COMMIT, text)),
+            ("features", Value::List(features())),
             ("target", text(target)),
             ("rustc", text(rustc)),
             ("debug_build", Value::Flag(cfg!(debug_assertions))),
         ],
     )
     .prose(format!("synod {VERSION} ({target}, {rustc}), client protocol {CLIENT_PROTOCOL}\n"))
+}
+
+fn features() -> Vec<String> {
+    FEATURES.split(',').filter(|feature| !feature.is_empty()).map(str::to_owned).collect()
 }

@@ -1,12 +1,14 @@
 //! A cluster of real processes on loopback.
 
+mod ports;
+
 use std::collections::BTreeMap;
-use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use client::{Client, Credentials, Options};
+use ports::free_ports;
 
 /// How long anything may take before it counts as never.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,13 +41,22 @@ impl Cluster {
             .output()
             .expect("synod runs");
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let nodes = [layout.leaders, layout.others].concat();
-        let (binary, running) = (binary.to_owned(), BTreeMap::new());
-        let mut cluster = Cluster { binary, directory, layout, running };
-        for node in nodes {
-            cluster.serve(node);
-        }
+        let mut cluster = Cluster::made(binary, &directory, layout);
+        cluster.serve_all();
         cluster
+    }
+
+    /// One whose directories are there, and whose nodes do not run yet.
+    pub fn made(binary: &Path, directory: &Path, layout: Layout) -> Cluster {
+        let (binary, directory, running) = (binary.into(), directory.into(), BTreeMap::new());
+        Cluster { binary, directory, layout, running }
+    }
+
+    /// Starts every node.
+    pub fn serve_all(&mut self) {
+        for node in [self.layout.leaders, self.layout.others].concat() {
+            self.serve(node);
+        }
     }
 
     /// Starts a node, perhaps again.
@@ -98,10 +109,10 @@ impl Cluster {
     /// The same with less patience.
     pub fn client_within(&self, leaders: &[usize], timeout: Duration) -> Client {
         let endpoints = leaders.iter().map(|leader| self.endpoint(*leader)).collect();
-        let credentials = Credentials::load(&self.directory.join("admin")).expect("credentials");
+        let admin = self.directory.join("admin");
+        let credentials = admin.exists().then(|| Credentials::load(&admin).expect("credentials"));
         let options = Options::new(endpoints);
-        Client::new(Options { timeout, credentials: Some(credentials), ..options })
-            .expect("a client")
+        Client::new(Options { timeout, credentials, ..options }).expect("a client")
     }
 
     /// Which leader leads.
@@ -128,17 +139,4 @@ impl Drop for Cluster {
             child.wait().ok();
         }
     }
-}
-
-/// A base port whose next 250 ports look free.
-fn free_ports() -> u16 {
-    let offset = u16::try_from(std::process::id() % 100).expect("below 100");
-    let is_free = |port: u16| {
-        TcpListener::bind(("127.0.0.1", port)).is_ok()
-            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
-    };
-    // Below the range from which the system draws ports for others.
-    let bases = (0..60).map(|n| 10_000 + (offset + n) % 70 * 300);
-    let mut free = bases.filter(|base| (*base..*base + 250).all(is_free));
-    free.next().expect("free ports")
 }

@@ -33,7 +33,7 @@ pub(super) fn run(args: &TransferArgs, output: &Output) -> Result<Exit, CliError
     runtime::block_on(async {
         let connection = connection::open_for_states(&args.endpoints)?;
         let (from, moved) = transfer(&connection, args.to).await?;
-        output.show(report(from, moved))
+        output.show(report(from, &moved))
     })
 }
 
@@ -92,7 +92,7 @@ fn leader(seen: &[Seen]) -> Option<(u32, String)> {
     })
 }
 
-fn report(from: u32, moved: TransferLeaderResponse) -> Report {
+fn report(from: u32, moved: &TransferLeaderResponse) -> Report {
     let ballot = moved.ballot.map(|it| format!("{}·{}", it.round, it.leader));
     let row = vec![
         Value::Id(from.into()),
@@ -139,6 +139,6 @@ mod tests {
             leader: Some(Leader { node: 2, address: "host:2".into() }),
             ballot: Some(Ballot { round: 4, leader: 2, incarnation: 1 }),
         };
-        assert_eq!(rendered(Format::Plain, &report(1, moved)), "1\t2\thost:2\t4·2\n");
+        assert_eq!(rendered(Format::Plain, &report(1, &moved)), "1\t2\thost:2\t4·2\n");
     }
 }

@@ -117,7 +117,7 @@ impl Voice {
         let to_stdout = output.is_table();
         let is_terminal = if to_stdout { output.is_terminal() } else { output.is_live() };
         Voice {
-            is_silent: output.is_quiet(),
+            is_silent: !output.tells_progress(),
             to_stdout,
             is_terminal,
             has_colour: output.has_colour() && (to_stdout || is_terminal),

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::RangedI64ValueParser;
-use paxos::NodeId;
+use paxos::{DiskId, NodeId};
 use server::config::{
     Config, Grant, Log, NODES_MAX, Node, Quorums, Role, Storage, Timing, Transport,
 };
+use server::restore::Seed;
+use server::snapshot_file::Whole;
 use server::tls::Files;
 
 use super::certificate::hosts;
@@ -40,7 +42,8 @@ const BASE_PORT_MAX: i64 = 65_535 - 3 * CLIENTS_ABOVE_PEERS as i64;
 ///
 /// Node 1 listens to its peers at the base port + 1 and to clients at the base port + 101, node 2
 /// one above, and so on. At the base port + 201 and so on they tell metrics and health, to this
-/// machine alone: `[admin]` in the files.
+/// machine alone: `[admin]` in the files. With `--hosts` each node is on a machine of its own, and
+/// uses the ports of node 1.
 ///
 /// A leader needs promises of --phase1 acceptors, a value the votes of --phase2: majorities, unless
 /// said otherwise. Any two such quorums must share an acceptor.
@@ -48,7 +51,7 @@ const BASE_PORT_MAX: i64 = 65_535 - 3 * CLIENTS_ABOVE_PEERS as i64;
 #[command(after_help = "Examples:
   synod init cluster --dir cluster
   synod init cluster --dir cluster --acceptors 5 --phase1 4 --phase2 2")]
-pub(super) struct InitClusterArgs {
+pub(crate) struct InitClusterArgs {
     /// Where to make the directories; must be empty or not exist
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -100,6 +103,14 @@ pub(super) struct InitClusterArgs {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     host: IpAddr,
 
+    /// The addresses of the nodes, one each, in the order of their ids
+    #[arg(long, value_name = "IP", value_delimiter = ',', conflicts_with = "host")]
+    hosts: Vec<IpAddr>,
+
+    /// Where DIR is not empty, leave everything as it is, and succeed
+    #[arg(long)]
+    if_missing: bool,
+
     /// Ports are counted from here
     #[arg(
         long,
@@ -127,6 +138,13 @@ pub(super) struct InitClusterArgs {
     authority_days: u32,
 }
 
+/// What a new cluster goes on from.
+pub(crate) struct Origin {
+    pub(crate) file: Whole,
+    /// Slots that are left out.
+    pub(crate) skip: u64,
+}
+
 /// Where the authority's files and those of the first client go. No node is called so.
 const AUTHORITY: &str = "authority";
 const ADMIN: &str = "admin";
@@ -138,19 +156,41 @@ struct Place {
 }
 
 pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliError> {
+    make(args, None, output)
+}
+
+/// Makes the directories of a new cluster, which may go on from something.
+pub(crate) fn make(
+    args: &InitClusterArgs,
+    origin: Option<&Origin>,
+    output: &Output,
+) -> Result<Exit, CliError> {
     let places = places(args)?;
     let quorums = quorums(args, &places)?;
-    refuse_unless_empty(&args.dir)?;
+    if let Err(error) = refuse_unless_empty(&args.dir) {
+        if !args.if_missing || error.code != "not_empty" {
+            return Err(error);
+        }
+        let report = report(&args.dir, &[], false, None);
+        return output.show(report.next("Nothing was written: it was made before."));
+    }
     let cluster = random_identity()?;
     let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
-    let desk = if args.plaintext {
-        None
-    } else {
+    let has_tls = !args.plaintext;
+    let seed = |it: &Origin| {
+        let config = config((cluster, quorums), &places[0], &nodes, has_tls);
+        Seed::new(&it.file, &config, it.skip)
+    };
+    let seed = origin.map(seed).transpose()?;
+    let desk = if has_tls {
         let validity = days(args.authority_days);
         Some(Desk::make(&args.dir.join(AUTHORITY), cluster, validity)?)
+    } else {
+        None
     };
     for place in &places {
-        write(&args.dir, (cluster, quorums), place, &nodes, desk.is_some())?;
+        let config = config((cluster, quorums), place, &nodes, has_tls);
+        write(&args.dir, config, place, seed.as_ref())?;
         if let Some(desk) = &desk {
             certify(desk, &args.dir.join(&place.name), &place.node, args.validity)?;
         }
@@ -158,7 +198,7 @@ pub(super) fn run(args: &InitClusterArgs, output: &Output) -> Result<Exit, CliEr
     if let Some(desk) = &desk {
         desk.give_client(&args.dir.join(ADMIN), ADMIN, args.validity.validity())?;
     }
-    output.show(report(&args.dir, &places, desk.is_some()))
+    output.show(report(&args.dir, &places, desk.is_some(), seed.as_ref()))
 }
 
 fn count() -> RangedI64ValueParser<u32> {
@@ -187,19 +227,26 @@ fn places(args: &InitClusterArgs) -> Result<Vec<Place>, CliError> {
     if total as usize > NODES_MAX {
         return Err(CliError::usage(format!("{total} nodes are more than {NODES_MAX}")));
     }
+    if !args.hosts.is_empty() && args.hosts.len() != total as usize {
+        return Err(CliError::usage(format!("{} hosts for {total} nodes", args.hosts.len()))
+            .hint("name one address for each node"));
+    }
     let named = groups.iter().flat_map(|(prefix, count, roles)| {
         (1..=*count).map(move |number| (format!("{prefix}{number}"), roles))
     });
     let place = |(id, (name, roles)): (u16, (String, &Vec<Role>))| {
         let has_disk = args.leader_disks || **roles != [Role::Leader];
         let disk = has_disk.then(random_identity).transpose()?;
-        let port = args.base_port + id;
+        let (host, port) = match args.hosts.get(usize::from(id) - 1) {
+            Some(host) => (*host, args.base_port + 1),
+            None => (args.host, args.base_port + id),
+        };
         let node = Node {
             id: NodeId(id.into()),
             roles: roles.iter().copied().collect(),
             disk,
-            peers: SocketAddr::new(args.host, port),
-            clients: SocketAddr::new(args.host, port + CLIENTS_ABOVE_PEERS),
+            peers: SocketAddr::new(host, port),
+            clients: SocketAddr::new(host, port + CLIENTS_ABOVE_PEERS),
         };
         Ok(Place { name, node })
     };
@@ -266,17 +313,14 @@ fn certify(desk: &Desk, home: &Path, node: &Node, validity: ValidityArgs) -> Res
     desk.give_node(&files, node.id, &hosts(node.clients.ip(), &[]), validity.validity())
 }
 
-fn write(
-    dir: &Path,
+fn config(
     (cluster, quorums): ([u8; 16], Quorums),
     place: &Place,
     nodes: &[Node],
     has_tls: bool,
-) -> Result<(), CliError> {
-    let home = dir.join(&place.name);
-    fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
+) -> Config {
     let admin_port = place.node.peers.port() + ADMIN_ABOVE_PEERS;
-    let config = Config {
+    Config {
         cluster,
         epoch: 0,
         id: place.node.id,
@@ -292,11 +336,27 @@ fn write(
         admin: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), admin_port)),
         clients: if has_tls { vec![Grant::all(ADMIN)] } else { Vec::new() },
         nodes: nodes.to_vec(),
-    };
-    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir)
-        && is_acceptor(&place.node)
-    {
-        format_journal(&home.join(data_dir), cluster, place.node.id, disk)?;
+    }
+}
+
+fn write(
+    dir: &Path,
+    mut config: Config,
+    place: &Place,
+    seed: Option<&Seed>,
+) -> Result<(), CliError> {
+    let home = dir.join(&place.name);
+    fs::create_dir_all(&home).map_err(|error| CliError::file("create", &home, &error))?;
+    if let Some(seed) = seed {
+        config.storage = seed.storage(config.storage);
+    }
+    if let (Some(disk), Some(data_dir)) = (place.node.disk, &config.data_dir) {
+        let (path, id) = (home.join(data_dir), place.node.id);
+        if let Some(seed) = seed {
+            seed.plant(&path, id, DiskId(disk))?;
+        } else if place.node.roles.contains(&Role::Acceptor) {
+            format_journal(&path, config.cluster, id, disk)?;
+        }
     }
     let file = home.join("synod.toml");
     fs::write(&file, config.to_toml()).map_err(|error| CliError::file("write", &file, &error))
@@ -311,7 +371,7 @@ fn random_identity() -> Result<[u8; 16], CliError> {
     Ok(identity)
 }
 
-fn report(dir: &Path, places: &[Place], has_tls: bool) -> Report {
+fn report(dir: &Path, places: &[Place], has_tls: bool, seed: Option<&Seed>) -> Report {
     let row = |place: &Place| {
         let Node { id, roles, peers, clients, .. } = &place.node;
         vec![
@@ -325,16 +385,32 @@ fn report(dir: &Path, places: &[Place], has_tls: bool) -> Report {
     let columns = ["node", "roles", "peers", "clients", "config"];
     let rows = places.iter().map(row).collect();
     let dir = quoted(&dir.display().to_string());
-    let first = &places[0].name;
+    let (schema, origin) = match seed {
+        None => ("synod.init.cluster/1", String::new()),
+        Some(seed) => ("synod.snapshot.restore/1", told(seed)),
+    };
+    let report = Report::rows(schema, "nodes", &columns, rows);
+    let Some(Place { name: first, .. }) = places.first() else { return report };
     let who =
         if has_tls { format!("export SYNOD_CREDENTIALS={dir}/{ADMIN}\n  ") } else { String::new() };
-    Report::rows("synod.init.cluster/1", "nodes", &columns, rows).next(format!(
-        "\nNext, run the nodes. All on this machine, in the background:\n  \
+    report.next(format!(
+        "{origin}\nNext, run the nodes. All on this machine, in the background:\n  \
          for config in {dir}/*/synod.toml; do synod serve --config \"$config\" & done\n\
          Then see them agree:\n  \
          {who}synod cluster status --config {dir}/{first}/synod.toml\n  \
          synod log append hello --config {dir}/{first}/synod.toml"
     ))
+}
+
+/// What a restored cluster goes on from, and who holds it.
+fn told(seed: &Seed) -> String {
+    let keepers = match seed.keepers() {
+        1 => "One node alone keeps what was restored: if its disk is lost, so is that. Keep the \
+        file."
+            .to_owned(),
+        keepers => format!("{keepers} nodes keep what was restored."),
+    };
+    format!("\n{keepers} The history goes on from slot {}.", seed.below())
 }
 
 /// A path as a shell reads it back.
@@ -370,7 +446,8 @@ mod tests {
         let nodes: Vec<Node> = places.iter().map(|place| place.node.clone()).collect();
         for place in &places {
             let quorums = Quorums { phase1: 2, phase2: 2 };
-            write(&dir, ([7; 16], quorums), place, &nodes, false).unwrap();
+            let config = config(([7; 16], quorums), place, &nodes, false);
+            write(&dir, config, place, None).unwrap();
             let config = Config::load(&dir.join(&place.name).join("synod.toml")).unwrap();
             assert_eq!(config.own(), &place.node);
             assert_eq!(config.quorums, quorums);
@@ -417,6 +494,18 @@ mod tests {
             seen("d --nodes 1 --learners 1 --host ::1"),
             ["n1 1 [::1]:7201", "r1 2 [::1]:7202"]
         );
+    }
+
+    #[test]
+    fn each_node_may_have_a_machine_of_its_own() {
+        let seen: Vec<String> = places(&args("d --nodes 2 --hosts 10.0.0.1,10.0.0.2"))
+            .unwrap()
+            .iter()
+            .map(|it| format!("{} {}", it.node.peers, it.node.clients))
+            .collect();
+        assert_eq!(seen, ["10.0.0.1:7101 10.0.0.1:7201", "10.0.0.2:7101 10.0.0.2:7201"]);
+        let error = places(&args("d --nodes 3 --hosts 10.0.0.1,10.0.0.2")).err().unwrap();
+        assert_eq!(error.exit, Exit::Usage);
     }
 
     #[test]

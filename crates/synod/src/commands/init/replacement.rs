@@ -127,6 +127,7 @@ impl From<ReplaceError> for CliError {
             ReplaceError::Running { .. } => ("running", Exit::Failed),
             ReplaceError::TooFew { .. } => ("too_few_acceptors", Exit::Failed),
             ReplaceError::Taken { .. } => ("not_empty", Exit::Failed),
+            ReplaceError::Unusable { .. } => ("data_dir", Exit::Damaged),
             ReplaceError::Random(_) => ("no_randomness", Exit::Failed),
             ReplaceError::Write { .. } => {
                 // Others may have been written.

@@ -1,6 +1,7 @@
 //! `synod log tail`: the history as it grows, without an end.
 
 use clap::Args;
+use client::Consistency;
 
 use super::entries;
 use crate::connection;
@@ -30,6 +31,8 @@ pub(crate) struct TailArgs {
 pub(super) fn run(args: &TailArgs, output: &Output) -> Result<Exit, CliError> {
     runtime::block_on(async {
         let client = connection::open(&args.endpoints, None)?.client;
+        // To follow waits for better times; that there was never anybody is said at once.
+        drop(client.read(Consistency::Local, args.from, None, 1).await?);
         entries::print("synod.log.tail/1", client.tail(args.from), output).await
     })
 }

@@ -8,7 +8,10 @@ use std::io::{self, IsTerminal as _};
 use std::panic;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use server::config::{Layers, Log};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::error::CliError;
 use lines::Lines;
@@ -16,17 +19,17 @@ use lines::Lines;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub(super) struct LoggingArgs {
-    /// How to write logs, to stderr
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "auto")]
-    log_format: LogFormat,
+    /// How to write logs, to stderr [default: auto; also SYNOD_LOG_FORMAT and `log.format`]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
 
     /// What to log: a level, or levels by target, such as info,server=debug
-    /// [default: info; also SYNOD_LOG and RUST_LOG]
+    /// [default: info; also SYNOD_LOG, `log.level` and, where nobody else speaks, RUST_LOG]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// Text on a terminal, else JSON
     Auto,
@@ -36,24 +39,49 @@ enum LogFormat {
     Json,
 }
 
+/// The log of this process, whose level can be changed.
+pub(super) struct Logging {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl LoggingArgs {
+    /// Lays these options over what a configuration says.
+    pub(super) fn lay_over(&self, layers: &mut Layers) {
+        if let Some(level) = &self.log_level {
+            layers.option("--log-level", "log.level", level.clone());
+        }
+        let format = self.log_format.and_then(|format| format.to_possible_value());
+        if let Some(format) = format {
+            layers.option("--log-format", "log.format", format.get_name().to_owned());
+        }
+    }
+}
+
+impl Logging {
+    /// Logs at another level from now on.
+    pub(super) fn change(&self, log: &Log) -> Result<(), CliError> {
+        // The handle is gone only with the log itself.
+        let gone = |error: reload::Error| CliError::usage(error.to_string());
+        self.filter.reload(filter(log, variable)?).map_err(gone)
+    }
+}
+
 /// Logs of this node from here on.
-pub(super) fn start(args: &LoggingArgs, node: u32) -> Result<(), CliError> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let filter = filter(args.log_level.as_deref(), variable)?;
+pub(super) fn start(log: &Log, node: u32) -> Result<Logging, CliError> {
+    let (layer, handle) = reload::Layer::new(filter(log, variable)?);
     let is_terminal = io::stderr().is_terminal();
-    let is_json = match args.log_format {
+    let is_json = match format(log)? {
         LogFormat::Json => true,
-        LogFormat::Text => false,
         LogFormat::Auto => !is_terminal,
+        LogFormat::Text => false,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let logs = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(is_terminal && !is_json)
-        .event_format(Lines::new(node, is_json))
-        .init();
+        .event_format(Lines::new(node, is_json));
+    tracing_subscriber::registry().with(layer).with(logs).init();
     log_panics();
-    Ok(())
+    Ok(Logging { filter: handle })
 }
 
 /// A failed assertion is a line of the log like any other, with its time and its node. If nobody
@@ -75,18 +103,35 @@ fn log_panics() {
     }));
 }
 
-/// The option first, then the environment, the project's own variable before the common one.
+/// Whether [`start`] would understand it.
+pub(in crate::commands) fn check(log: &Log) -> Result<(), CliError> {
+    filter(log, variable)?;
+    format(log).map(|_| ())
+}
+
+fn variable(name: &'static str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What the configuration says, which includes our own options and variables; then the variable
+/// that is common to many programs.
 fn filter(
-    option: Option<&str>,
+    log: &Log,
     variable: impl Fn(&'static str) -> Option<String>,
 ) -> Result<EnvFilter, CliError> {
-    let from = |name| variable(name).map(|value| (name, value));
-    let chosen = option.map(|value| ("--log-level", value.to_owned()));
-    let chosen = chosen.or_else(|| from("SYNOD_LOG")).or_else(|| from("RUST_LOG"));
+    let chosen = log.level.clone().map(|value| ("log.level", value));
+    let chosen = chosen.or_else(|| variable("RUST_LOG").map(|value| ("RUST_LOG", value)));
     let (source, text) = chosen.unwrap_or(("the default", "info".to_owned()));
     EnvFilter::try_new(text).map_err(|error| {
         CliError::usage(format!("{source} cannot be read: {error}"))
             .hint("write a level, such as `debug`, or `info,server=debug`")
+    })
+}
+
+fn format(log: &Log) -> Result<LogFormat, CliError> {
+    let text = log.format.as_deref().unwrap_or("auto");
+    LogFormat::from_str(text, false).map_err(|_| {
+        CliError::usage(format!("log.format is `{text}`")).hint("write auto, text or json")
     })
 }
 
@@ -95,16 +140,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_option_wins_over_the_environment() {
-        let both = |name| Some(if name == "SYNOD_LOG" { "warn" } else { "error" }.to_owned());
-        assert_eq!(filter(Some("debug"), both).unwrap().to_string(), "debug");
-        assert_eq!(filter(None, both).unwrap().to_string(), "warn");
-        assert_eq!(filter(None, |_| None).unwrap().to_string(), "info");
+    fn what_is_configured_wins_over_what_is_common() {
+        let common = |_| Some("error".to_owned());
+        let log = Log { level: Some("debug".into()), format: None };
+        assert_eq!(filter(&log, common).unwrap().to_string(), "debug");
+        assert_eq!(filter(&Log::default(), common).unwrap().to_string(), "error");
+        assert_eq!(filter(&Log::default(), |_| None).unwrap().to_string(), "info");
     }
 
     #[test]
     fn nonsense_is_a_usage_error_that_names_its_source() {
-        let error = filter(None, |_| Some("server=loud".into())).unwrap_err();
-        assert!(error.message.starts_with("SYNOD_LOG cannot be read"), "{}", error.message);
+        let log = Log { level: Some("server=loud".into()), format: Some("xml".into()) };
+        let error = filter(&log, |_| None).unwrap_err();
+        assert!(error.message.starts_with("log.level cannot be read"), "{}", error.message);
+        assert_eq!(format(&log).unwrap_err().message, "log.format is `xml`");
+        assert!(check(&Log::default()).is_ok());
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use server::config::Config;
 use server::{End, Options, Server, Sockets};
 
+use super::reload::Reloader;
+use super::{notify, signals};
 use crate::error::{CliError, Exit};
 
 /// How often a node is asked whether it still runs.
@@ -12,19 +14,29 @@ const POLL: Duration = Duration::from_millis(100);
 
 const KEEP_EVIDENCE: &str = "stop every node and keep all data directories: they hold the evidence";
 
-/// Runs until `stop`, then ends gracefully; or until the node ends by itself.
+/// Runs until a signal, then ends gracefully; or until the node ends by itself.
 pub(super) async fn run_server(
     config: Config,
     dev: bool,
-    stop: impl Future<Output = ()>,
+    reloader: Reloader,
 ) -> Result<Exit, CliError> {
     let sockets = Sockets::bind(&config)?;
     let patience = config.shutdown_timeout;
     let commit = super::super::version::COMMIT.unwrap_or_default();
     let server = Server::start(config, sockets, Options { dev, commit, ..Options::default() })?;
+    // The journal is read, and it listens.
+    notify::ready();
     tokio::select! {
-        () = stop => verdict(server.leave(patience).await),
-        () = ended(&server) => verdict(server.stop().await),
+        () = signals::first() => {
+            notify::stopping();
+            verdict(server.leave(patience).await)
+        }
+        () = ended(&server) => {
+            notify::stopping();
+            verdict(server.stop().await)
+        }
+        never = signals::attend(&server, reloader) => match never? {},
+        never = notify::keep(&server) => match never {},
     }
 }
 
