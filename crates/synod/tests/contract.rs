@@ -50,11 +50,11 @@ const CASES: [(&str, &str, i32); 46] = [
     ("snapshot save", "NEW -e NOBODY --timeout 1s", 4),
     ("snapshot verify", "WRONG", 7),
     ("snapshot restore", "WRONG --dir NEW", 7),
-    ("inspect wal", "--data-dir NEW", 1),
-    ("inspect slot", "--data-dir NEW 0", 1),
-    ("inspect promises", "--data-dir NEW", 1),
-    ("inspect verify", "--data-dir NEW", 1),
-    ("inspect snapshots", "--data-dir NEW", 1),
+    ("inspect wal", "--data-dir NEW", 2),
+    ("inspect slot", "--data-dir NEW 0", 2),
+    ("inspect promises", "--data-dir NEW", 2),
+    ("inspect verify", "--data-dir NEW", 2),
+    ("inspect snapshots", "--data-dir NEW", 2),
     ("chaos fail", "--config CONFIG", 6),
     ("chaos recover", "--config CONFIG", 6),
     ("chaos network", "--config CONFIG --loss 10%", 6),
@@ -167,7 +167,7 @@ fn leaves(path: &str, found: &mut BTreeSet<String>) {
         .lines()
         .filter_map(|line| {
             let (name, about) = line.strip_prefix("  ")?.split_once("  ")?;
-            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase());
+            let is_name = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-');
             (is_name && !name.is_empty() && !about.trim().is_empty()).then(|| name.to_owned())
         })
         .collect();

@@ -23,6 +23,11 @@ const VALUES: u32 = 300;
 fn synod(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
     command.args(arguments).env_remove("SYNOD_ENDPOINTS").env_remove("SYNOD_CONFIG");
+    // Beside the nodes' files lie the operator's.
+    let file = arguments.iter().find_map(|it| it.strip_suffix("/synod.toml"));
+    if let Some(cluster) = file.and_then(|home| std::path::Path::new(home).parent()) {
+        command.env("SYNOD_CREDENTIALS", cluster.join("admin"));
+    }
     command.output().expect("the binary runs")
 }
 

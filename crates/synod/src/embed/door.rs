@@ -92,10 +92,11 @@ impl<S: StateMachine> Door<S> {
         birth.hear(from, hello);
         let answer = birth.hello(false);
         drop(birth);
-        self.heard.notify_one();
+        // First: what was heard may end this node, and the other one is to know why.
         if asks && let Some(link) = self.link.get() {
             link.send(from, &[&self.encode_hello(from, &answer)]);
         }
+        self.heard.notify_one();
     }
 
     /// Tells every other member of this node's birth, and asks for theirs.

@@ -199,25 +199,35 @@ impl Run {
         assert!(rate > 0.0);
         let places = self.places();
         let room = Arc::new(Semaphore::new(places));
+        // Since a start found no room, and until one is on time again.
+        let mut is_behind = false;
         for number in 0.. {
             let intended = self.begin + nth(number, rate);
             if !self.goes_on(intended) {
                 break;
             }
             while Instant::now() < intended {
+                is_behind = false;
                 wait_until(intended).await;
             }
             // The only wait for answers, so that memory is bounded. It makes starts late, which the
             // latencies hold and the tally counts.
-            let (place, is_crowded) = match room.clone().try_acquire_owned() {
-                Ok(place) => (place, false),
-                Err(_) => (room.clone().acquire_owned().await.expect("nobody closes it"), true),
+            let place = if let Ok(place) = room.clone().try_acquire_owned() {
+                place
+            } else {
+                is_behind = true;
+                room.clone().acquire_owned().await.expect("nobody closes it")
             };
             if !self.goes_on(intended) {
                 break;
             }
-            if is_crowded && self.is_measured(intended) {
+            if is_behind && self.is_measured(intended) {
                 self.tally().crowded();
+            }
+            // Later than the whole measured time: what is left to begin would show a longer queue
+            // and nothing else, and might take for ever. It is overloaded by then, and says so.
+            if Instant::now() > self.end() + self.plan.duration {
+                break;
             }
             let (run, operate) = (self.clone(), operate.clone());
             let client = usize::try_from(number).unwrap_or_default() % self.plan.clients;

@@ -168,11 +168,13 @@ fn prose(args: &BenchArgs, measured: &Measured, has_unicode: bool) -> String {
             let places = grouped(measured.places as u64);
             format!(
                 "Overloaded: {late} starts were late, by up to {by}, as {places} operations were \
-                 under way.\nThe latencies hold that wait. Lower --rate, or find what cannot keep up."
+                 under way.\nThe latencies hold that wait. Lower --rate, or find what cannot \
+                 keep up."
             )
         } else {
             format!(
-                "{late} starts were late, by up to {by}: this machine had no time for the clients.\n\
+                "{late} starts were late, by up to {by}: this machine had no time for the \
+                 clients.\n\
                  The latencies hold that wait. Measure from a machine that has."
             )
         };
