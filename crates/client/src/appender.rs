@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Response, Status, Streaming};
 
-use crate::connection::{ANSWER_BYTES_MAX, Connection, root_cause};
+use crate::connection::{ANSWER_BYTES_MAX, Connection, Dialler, root_cause};
 use crate::endpoints::Endpoints;
 use crate::proto::append_response::Outcome;
 use crate::proto::log_client::LogClient;
@@ -55,6 +55,11 @@ pub(crate) struct Appender {
     is_open: bool,
     window: Window,
     endpoints: Endpoints,
+    /// Keeps a connection to each node that has led: while leaders change often, a handshake of every
+    /// client each time is what keeps the new leader from leading.
+    dialler: Dialler,
+    /// The present stream was given up for what its node said, so that the connection is sound.
+    is_told: bool,
     /// A node that owes answers and gives none for this long is left for another.
     silence_max: Duration,
     /// Endpoints asked in vain since the last progress, and the last trouble.
@@ -78,6 +83,8 @@ impl Appender {
             calls,
             is_open: true,
             window: Window::new(sent_again),
+            dialler: endpoints.dialler().apart(),
+            is_told: false,
             endpoints,
             silence_max,
             tried: BTreeSet::new(),
@@ -94,11 +101,15 @@ impl Appender {
             if self.tried.len() < TRIED_MAX {
                 self.tried.insert(address.clone());
             }
-            let dialler = self.endpoints.dialler().clone();
-            let ending = match self.meanwhile(dialler.connect(&address)).await {
+            let dialler = self.dialler.clone();
+            self.is_told = false;
+            let ending = match self.meanwhile(dialler.keep(&address)).await {
                 Ok(channel) => self.exchange(channel).await,
                 Err(error) => Ending::Lost { reason: error.to_string(), leader: None },
             };
+            if !self.is_told {
+                dialler.drop_kept(&address);
+            }
             let (reason, leader) = match ending {
                 Ending::Finished => return,
                 Ending::Lost { reason, leader } => (reason, leader),
@@ -312,6 +323,7 @@ impl Appender {
                 None
             }
             Some(Outcome::NotLeading(not_leading)) => {
+                self.is_told = true;
                 self.on_declined(sequence);
                 let leader = address(not_leading.leader);
                 let reason = format!("{} does not lead", self.endpoints.current());
@@ -319,6 +331,7 @@ impl Appender {
             }
             // The doubt is recorded when the stream is given up.
             Some(Outcome::Unknown(unknown)) => {
+                self.is_told = true;
                 Some(Ending::Lost { reason: unknown.reason, leader: address(unknown.leader) })
             }
             None => {

@@ -113,6 +113,11 @@ impl Dialler {
         Ok(Dialler { tls, token, kept: Arc::default() })
     }
 
+    /// One for the same client that keeps connections of its own.
+    pub(crate) fn apart(&self) -> Dialler {
+        Dialler { kept: Arc::default(), ..self.clone() }
+    }
+
     /// The connection that is kept to a node, or a new one that is kept from now on.
     pub(crate) async fn keep(&self, address: &str) -> Result<Connection, CallError> {
         if let Some(kept) = self.kept().get(address) {

@@ -63,6 +63,7 @@ pub(crate) struct Fake {
     tails: Arc<Mutex<Vec<u64>>>,
     reads: Arc<Mutex<Vec<ReadRequest>>>,
     readers: Arc<Mutex<BTreeSet<SocketAddr>>>,
+    appenders: Arc<Mutex<BTreeSet<SocketAddr>>>,
     refusals: Arc<Mutex<VecDeque<Status>>>,
     tail_refusal: Arc<Mutex<Option<Status>>>,
     /// Streams of appends that are let in yet.
@@ -81,6 +82,7 @@ impl Fake {
             tails: Arc::default(),
             reads: Arc::default(),
             readers: Arc::default(),
+            appenders: Arc::default(),
             refusals: Arc::default(),
             tail_refusal: Arc::default(),
             allowed: Arc::new(Mutex::new(usize::MAX)),
@@ -143,6 +145,11 @@ impl Fake {
         self.reads.lock().unwrap().clone()
     }
 
+    /// Connections that anything was appended over.
+    pub(crate) fn append_connections(&self) -> usize {
+        self.appenders.lock().unwrap().len()
+    }
+
     /// Connections that anything was read over.
     pub(crate) fn read_connections(&self) -> usize {
         self.readers.lock().unwrap().len()
@@ -168,6 +175,7 @@ impl Log for Fake {
             let left = allowed.checked_sub(1);
             *allowed = left.ok_or_else(|| Status::unauthenticated("nobody of ours"))?;
         }
+        self.appenders.lock().unwrap().extend(requests.remote_addr());
         let mut requests = requests.into_inner();
         let (answers, stream) = mpsc::channel(64);
         let fake = self.clone();

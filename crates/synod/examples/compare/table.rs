@@ -143,6 +143,9 @@ fn least_median_most(mut all: Vec<f64>) -> [f64; 3] {
 
 /// The median, and between what it lay.
 fn shown([least, median, most]: [f64; 3], digits: usize) -> String {
+    if most == 0.0 {
+        return "-".to_owned();
+    }
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 
