@@ -67,6 +67,7 @@ pub struct Watched {
     disk: Option<Disk>,
     sights: watch::Receiver<Option<Sight>>,
     threads: Threads,
+    begun: Instant,
     stopping: watch::Receiver<bool>,
     commit: &'static str,
 }
@@ -221,12 +222,14 @@ impl Watched {
         commit: &'static str,
     ) -> Watched {
         let disk = config.data_dir.clone().map(Disk::new);
-        Watched { config, configuration, switches, disk, sights, threads, stopping, commit }
+        let begun = Instant::now();
+        Watched { config, configuration, switches, disk, sights, threads, begun, stopping, commit }
     }
 
     fn signs(&self) -> Signs {
         Signs {
             sight: self.sights.borrow().clone(),
+            begun: self.begun,
             threads: self.threads.look(),
             is_stopping: *self.stopping.borrow(),
             roles: self.configuration.roles(self.config.id),

@@ -22,8 +22,10 @@ pub const STUCK: Duration = Duration::from_secs(5);
 /// What the threads of a node show.
 #[derive(Clone, Debug)]
 pub struct Signs {
-    /// The protocol thread's last picture.
+    /// The protocol thread's last picture; none before its first turn.
     pub sight: Option<Sight>,
+    /// When the threads were started.
+    pub begun: Instant,
     /// Names of threads, and whether they run.
     pub threads: Vec<(&'static str, bool)>,
     /// Whether the node was told to stop.
@@ -52,11 +54,10 @@ pub fn live(signs: &Signs, now: Instant) -> Vec<Check> {
     let threads = signs.threads.iter();
     let mut checks: Vec<Check> =
         threads.map(|(name, runs)| check(name, *runs, || "the thread has ended".into())).collect();
-    let age = signs.sight.as_ref().map(|sight| now.saturating_duration_since(sight.at));
-    checks.push(check("protocol_turns", age.is_some_and(|age| age < STUCK), || match age {
-        Some(age) => format!("no turn for {:.1} s", age.as_secs_f64()),
-        None => "no turn yet".into(),
-    }));
+    let turned = signs.sight.as_ref().map_or(signs.begun, |sight| sight.at);
+    let age = now.saturating_duration_since(turned);
+    let fault = || format!("no turn for {:.1} s", age.as_secs_f64());
+    checks.push(check("protocol_turns", age < STUCK, fault));
     checks
 }
 
@@ -64,7 +65,11 @@ pub fn live(signs: &Signs, now: Instant) -> Vec<Check> {
 pub fn ready(signs: &Signs, now: Instant) -> Vec<Check> {
     let mut checks = live(signs, now);
     checks.push(check("not_stopping", !signs.is_stopping, || "the node is stopping".into()));
-    let Some(Sight { status, .. }) = &signs.sight else { return checks };
+    let Some(Sight { status, .. }) = &signs.sight else {
+        let fault = Some("nothing is known of the protocol yet".into());
+        checks.push(Check { name: "first_turn", fault });
+        return checks;
+    };
     if signs.roles.learns() {
         let contact = contact(status, signs.phase2);
         checks.push(Check { name: "quorum_contact", fault: contact.err() });
@@ -141,6 +146,7 @@ mod tests {
         };
         Signs {
             sight: Some(Sight { at: now, status }),
+            begun: now,
             threads: vec![("journal", true)],
             is_stopping: false,
             roles: Roles { leader, acceptor, learner: false },
@@ -193,8 +199,16 @@ mod tests {
         assert_eq!(faults(&live(&late, now + STUCK)), ["protocol_turns"]);
         late.threads[0].1 = false;
         assert_eq!(faults(&live(&late, now)), ["journal"]);
-        late.sight = None;
-        assert_eq!(faults(&ready(&late, now)), ["journal", "protocol_turns"]);
+    }
+
+    #[test]
+    fn before_its_first_turn_a_node_is_alive_and_not_ready() {
+        let now = Instant::now();
+        let mut new = signs(false, true, now);
+        new.sight = None;
+        assert_eq!(faults(&live(&new, now)), [""; 0], "it has only just begun");
+        assert_eq!(faults(&ready(&new, now)), ["first_turn"]);
+        assert_eq!(faults(&live(&new, now + STUCK)), ["protocol_turns"]);
     }
 
     #[test]

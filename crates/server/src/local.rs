@@ -80,13 +80,26 @@ impl Local {
         storage: Storage,
         options: Options,
     ) -> Result<Local, StartError> {
+        let change = |config: &mut Config| (config.timing, config.storage) = (timing, storage);
+        Local::start_changed(way, layout, directory, options, change)
+    }
+
+    /// The same with default pace and sizes, and with every configuration changed before its node
+    /// starts. Addresses of nodes are bound already; that of `admin` may have the port 0.
+    pub fn start_changed(
+        way: Way,
+        layout: Layout,
+        directory: &Path,
+        options: Options,
+        change: impl Fn(&mut Config),
+    ) -> Result<Local, StartError> {
         let (nodes, sockets) = nodes(way, layout)?;
         let cluster = random()?;
         let (transports, credentials) = transports(way, ClusterId(cluster), &nodes, directory)?;
         let clients = credentials.iter().map(|_| Grant::all(ADMIN)).collect::<Vec<_>>();
         let (configs, running) = (BTreeMap::new(), BTreeMap::new());
         let mut local = Local { configs, running, options, credentials };
-        for ((node, sockets), transport) in nodes.iter().zip(sockets).zip(transports) {
+        for ((node, mut sockets), transport) in nodes.iter().zip(sockets).zip(transports) {
             let data_dir: Option<PathBuf> =
                 node.disk.map(|_| directory.join(format!("node-{}", node.id)));
             if let (Some(path), Some(disk)) = (&data_dir, node.disk) {
@@ -95,7 +108,7 @@ impl Local {
                     data_dir::format(path, ClusterId(cluster), node.id, DiskId(disk))?;
                 }
             }
-            let config = Config {
+            let mut config = Config {
                 cluster,
                 epoch: 0,
                 id: node.id,
@@ -104,13 +117,15 @@ impl Local {
                 shutdown_timeout: crate::config::SHUTDOWN_TIMEOUT,
                 log: Log::default(),
                 quorums: Quorums::majorities(layout.acceptors + layout.both),
-                timing,
+                timing: Timing::default(),
                 transport,
-                storage,
+                storage: Storage::default(),
                 admin: None,
                 clients: clients.clone(),
                 nodes: nodes.clone(),
             };
+            change(&mut config);
+            sockets.admin = config.admin.map(TcpListener::bind).transpose()?;
             local.configs.insert(node.id, config.clone());
             let server = Server::start(config, sockets, local.options_of(node.id))?;
             local.running.insert(node.id, server);

@@ -30,7 +30,7 @@ async fn ask_until(local: &Local, node: u32, path: &str, code: u16) -> Answer {
 async fn a_lost_quorum_makes_nobody_unready_but_leaders_and_nobody_dead() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout { leaders: 2, acceptors: 3, learners: 1, ..Layout::default() };
-    let mut local = watched(directory.path(), layout).await;
+    let mut local = watched(directory.path(), layout);
     for node in 1..=6 {
         ask_until(&local, node, "/readyz", 200).await;
         assert_eq!(ask(&local, node, "/startupz").await.code, 200);
@@ -60,7 +60,7 @@ async fn a_lost_quorum_makes_nobody_unready_but_leaders_and_nobody_dead() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_port_is_only_read() {
     let directory = tempfile::tempdir().unwrap();
-    let local = watched(directory.path(), Layout { both: 1, ..Layout::default() }).await;
+    let local = watched(directory.path(), Layout { both: 1, ..Layout::default() });
     let address = local.running()[&NodeId(1)].admin().expect("a port");
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "FROB"] {
         let request = format!("{method} /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
@@ -80,7 +80,7 @@ async fn the_port_is_only_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_and_slow_strangers_end_and_hold_nobody_up() {
     let directory = tempfile::tempdir().unwrap();
-    let local = watched(directory.path(), Layout { both: 1, ..Layout::default() }).await;
+    let local = watched(directory.path(), Layout { both: 1, ..Layout::default() });
     let address = local.running()[&NodeId(1)].admin().expect("a port");
     let large = [b"GET / HTTP/1.1\r\nA: ".to_vec(), vec![b'x'; 1 << 20]].concat();
     let many =

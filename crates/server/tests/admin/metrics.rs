@@ -27,7 +27,7 @@ fn the_page_of_metrics_is_as_the_list_says() {
 /// A cluster that has done a bit of everything.
 async fn busy(directory: &Path) -> Local {
     let layout = Layout { leaders: 1, both: 3, learners: 1, ..Layout::default() };
-    let local = watched(directory, layout).await;
+    let local = watched(directory, layout);
     let (leader, _) = local.leader(PATIENCE).await.expect("a leader");
     let endpoint = local.address(leader).expect("an address").to_string();
     let client = client(vec![endpoint.clone()]);
@@ -128,7 +128,6 @@ fn is_as_it_should_be(sample: &Sample) -> bool {
 async fn an_acceptor_counts_its_syncs_and_knows_its_disk() {
     let directory = tempfile::tempdir().unwrap();
     let local = watched(directory.path(), Layout { leaders: 1, acceptors: 1, ..Layout::default() });
-    let local = local.await;
     until(&local, NodeId(1), "it leads", |it| it.acceptors_reachable == 1).await;
     let acceptor = local.running()[&NodeId(2)].admin().expect("a port");
     let page = get(acceptor, "/metrics").await.body;

@@ -6,38 +6,27 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use server::Options;
-use server::config::{Config, Storage, Timing};
-use server::local::{Layout, Local};
+use server::config::Config;
+use server::local::{Layout, Local, Way};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::cluster::PATIENCE;
 
 /// A cluster that tells metrics and health at free ports.
-pub async fn watched(directory: &Path, layout: Layout) -> Local {
-    changed(directory, layout, |_| {}).await
+pub fn watched(directory: &Path, layout: Layout) -> Local {
+    changed(directory, layout, |_| {})
 }
 
-/// The same, with nodes that are configured otherwise: all of them, before anything is chosen.
-pub async fn changed(directory: &Path, layout: Layout, change: impl Fn(&mut Config)) -> Local {
-    let timing = Timing {
-        heartbeat: Duration::from_millis(50),
-        election_timeout: Duration::from_millis(250),
-    };
-    let (storage, options) = (Storage::default(), Options::default());
-    let mut local = Local::start(layout, directory, timing, storage, options).expect("a cluster");
-    let configs: Vec<Config> = local.configs().values().cloned().collect();
-    for config in &configs {
-        local.kill(config.id).await;
-    }
-    for mut config in configs {
+/// The same, with nodes that are configured otherwise.
+pub fn changed(directory: &Path, layout: Layout, change: impl Fn(&mut Config)) -> Local {
+    let change = |config: &mut Config| {
+        config.timing.election_timeout = Duration::from_millis(250);
         config.admin = Some("127.0.0.1:0".parse().expect("an address"));
-        change(&mut config);
-        let id = config.id;
-        local.configure(config);
-        local.restart(id).expect("it starts");
-    }
-    local
+        change(config);
+    };
+    let options = Options::default();
+    Local::start_changed(Way::Udp, layout, directory, options, change).expect("a cluster")
 }
 
 /// An answer over HTTP.

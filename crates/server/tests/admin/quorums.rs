@@ -21,8 +21,7 @@ async fn two_of_five_choose_and_four_elect() {
     let layout = Layout { leaders: 2, acceptors: 5, ..Layout::default() };
     let mut local = changed(directory.path(), layout, |config| {
         config.quorums = Quorums { phase1: 4, phase2: 2 };
-    })
-    .await;
+    });
     let (leader, _) = local.leader(PATIENCE).await.expect("five acceptors elect");
     let client = client(local.leader_endpoints());
     client.append(b"five".to_vec()).await.expect("chosen by five");
