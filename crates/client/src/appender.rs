@@ -55,8 +55,8 @@ pub(crate) struct Appender {
     is_open: bool,
     window: Window,
     endpoints: Endpoints,
-    /// Keeps a connection to each node that has led: while leaders change often, a handshake of every
-    /// client each time is what keeps the new leader from leading.
+    /// Keeps a connection to each node that has led: while leaders change often, a handshake of
+    /// every client each time is what keeps the new leader from leading.
     dialler: Dialler,
     /// The present stream was given up for what its node said, so that the connection is sound.
     is_told: bool,

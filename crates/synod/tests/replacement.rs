@@ -25,7 +25,7 @@ fn synod(arguments: &[&str]) -> Output {
     command.args(arguments).env_remove("SYNOD_ENDPOINTS").env_remove("SYNOD_CONFIG");
     // Beside the nodes' files lie the operator's.
     let file = arguments.iter().find_map(|it| it.strip_suffix("/synod.toml"));
-    if let Some(cluster) = file.and_then(|home| std::path::Path::new(home).parent()) {
+    if let Some(cluster) = file.and_then(|home| Path::new(home).parent()) {
         command.env("SYNOD_CREDENTIALS", cluster.join("admin"));
     }
     command.output().expect("the binary runs")
