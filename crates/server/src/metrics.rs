@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `list` | every metric: name, kind, labels, meaning; `docs/metrics.md` is made of it |
 //! | `histogram` | how durations are counted |
-//! | `figures` | what the node's threads count beside [`crate::counters`] |
+//! | `figures` | what the node's threads count beside `counters` |
 //! | `page` | the text that Prometheus reads |
 //! | `process` | what the system says of this process and its disk |
 //! | `expose` | which figure stands under which name |
