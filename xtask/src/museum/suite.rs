@@ -186,6 +186,8 @@ impl Suite {
         cargo.env("CARGO_TARGET_DIR", &self.target);
         // A mutant may leave something unused, or overflow where the compiler sees it.
         cargo.env("RUSTFLAGS", "--cap-lints allow");
+        // Hundreds of builds that differ in a line.
+        cargo.env("CARGO_INCREMENTAL", "1");
         // Nobody reads a backtrace here.
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "false");
         cargo
