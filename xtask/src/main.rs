@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 const CI: [&[&str]; 7] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
-    &["test", "--workspace", "--locked"],
+    &["test", "--workspace", "--locked", "--no-fail-fast"],
     // What embedders compile.
     &["check", "-p", "synod", "--lib", "--no-default-features", "--locked"],
     &[

@@ -102,7 +102,7 @@ async fn who_leaves_hands_over_first_and_answers_what_is_under_way() {
     let load = Load::begin(&client);
     client.append("under load").await.expect("appended");
     assert_eq!(local.leave(leader).await, Some(End::Stopped));
-    let (next, after) = local.leader(Duration::ZERO).await.expect("it had another one lead");
+    let (next, after) = local.leader(PATIENCE).await.expect("another one leads");
     assert!(next != leader && after.ballot > before.ballot);
     let endpoint = local.address(next).expect("an address").to_string();
     let counters = client.status(&endpoint).await.expect("it runs").counters;
