@@ -156,6 +156,8 @@ impl Exposed<'_> {
     }
 
     fn rest(&self, page: &mut Page) {
+        let expires = self.switches.network.tls().map(|tls| tls.expires());
+        maybe(page, &list::CERTIFICATE_EXPIRES, expires);
         let mut events = page.family(&list::EVENTS);
         for (name, count) in self.switches.named() {
             events.count(&[&name], count);

@@ -194,6 +194,9 @@ families! {
     REQUEST_DURATION = Family::new("synod_request_duration_seconds", Kind::Histogram,
         "From a client's request to its answer; of a read, to its first page.").labels(&[METHOD]);
 
+    CERTIFICATE_EXPIRES = Family::new("synod_certificate_expires_seconds", Kind::Gauge,
+        "When the node's certificate ends, in seconds since 1970; not there without one.");
+
     EVENTS = Family::new("synod_events_total", Kind::Counter,
         "Everything else that is counted: the protocol's events, and what was refused or dropped, \
          by cause.").labels(&[EVENT]).unstable();

@@ -135,16 +135,19 @@ impl Tls {
 
     /// How long the node's certificate counts yet.
     fn left(&self) -> Duration {
-        let end = Duration::from_secs(self.material().expires());
+        let end = Duration::from_secs(self.expires());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         end.saturating_sub(now)
     }
 
-    /// What was counted since the start, by name; and when the certificate in force ends, in
-    /// seconds since 1970.
+    /// When the node's certificate in force ends, in seconds since 1970.
+    pub fn expires(&self) -> u64 {
+        self.material().expires()
+    }
+
+    /// What was counted since the start, by name.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         vec![
-            ("expires", self.material().expires()),
             ("renewed", *self.renewals.borrow()),
             ("renewal_refused", self.renewal_refused.load(Ordering::Relaxed)),
         ]
