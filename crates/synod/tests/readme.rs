@@ -1,12 +1,15 @@
-//! The README's thirty-three lines, run as they are written.
+//! The README's thirty-three lines and its cluster, run as they are written.
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod machines;
+#[path = "cluster/ports.rs"]
+mod ports;
 
 use std::net::UdpSocket;
 use std::process::Command;
 
 use machines::Counters;
+use ports::free_ports;
 use synod::Node;
 
 fn first_block(text: &str) -> String {
@@ -52,4 +55,31 @@ async fn the_readmes_program_runs_as_written() {
     for other in others {
         other.await.unwrap().expect("all three were there");
     }
+}
+
+#[test]
+fn the_readmes_cluster_runs_as_it_is_pasted() {
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once("## Run it").expect("the section");
+    let block = section.split("```").nth(1).expect("its block").trim_start_matches("sh\n");
+    let binary = env!("CARGO_BIN_EXE_synod");
+    // Built already, and on ports of its own.
+    let base = free_ports();
+    let pasted = block
+        .replace("cargo build --release\n", "")
+        .replace("$PWD/target/release/synod", binary)
+        .replace("init cluster", &format!("init cluster --base-port {base}"))
+        .replace(":7201", &format!(":{}", base + 101))
+        .replace(":7202", &format!(":{}", base + 102));
+    assert!(!pasted.contains("cargo") && !pasted.contains("72"), "{pasted}");
+    let directory = tempfile::tempdir().unwrap();
+    // Each command must succeed, as who pastes them expects; the nodes go with the shell.
+    let script = format!("set -e\ntrap 'kill $(jobs -p); wait' EXIT\n{pasted}");
+    let mut shell = Command::new("bash");
+    shell.args(["-O", "expand_aliases", "-c", &script]).current_dir(directory.path());
+    shell.env_remove("SYNOD_CONFIG");
+    let ran = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(said.contains("hello") && said.contains("world"), "{said}");
 }
