@@ -33,6 +33,8 @@ struct Request {
     due: Instant,
     attempts: u32,
     target: Option<Target>,
+    /// Where the last question begins, until its first answer.
+    asked: Option<Slot>,
     /// Made for want of a leader, not because something is known to be missing.
     is_lonely: bool,
 }
@@ -91,7 +93,7 @@ impl Catchup {
 
     fn question(&self, now: Instant, prefix: Slot) -> Request {
         let due = now.plus(self.delay);
-        Request { prefix, due, attempts: 0, target: None, is_lonely: false }
+        Request { prefix, due, attempts: 0, target: None, asked: None, is_lonely: false }
     }
 
     /// Whom to ask now, if it is time.
@@ -139,19 +141,36 @@ impl Catchup {
         };
         let pause = (self.delay * 2u32.pow(request.attempts.min(ATTEMPTS_MAX))).min(self.pause_max);
         request.attempts = request.attempts.wrapping_add(1);
-        request.target = Some(target);
+        (request.target, request.asked) = (Some(target), Some(prefix));
         let is_lonely = request.is_lonely;
         request.due = now.plus(if is_lonely { self.pause_max } else { pause });
         Some(target)
     }
 
-    /// An answer moved the prefix. If there is more to get, ask the same again at once.
+    /// An answer to a question that began there has come.
+    pub fn answered(&mut self, first: Slot) {
+        if let Some(request) = self.request.as_mut().filter(|it| it.asked == Some(first)) {
+            request.asked = None;
+        }
+    }
+
+    /// A snapshot has come. What was asked for before is in it, or was asked for in vain.
+    pub fn answered_all(&mut self) {
+        if let Some(request) = &mut self.request {
+            request.asked = None;
+        }
+    }
+
+    /// The prefix may have moved. If a question was answered and there is more to get, ask the same
+    /// again at once. Not before: what is chosen moves the prefix as well, a hundred times while an
+    /// answer is on its way.
     pub fn progressed(&mut self, now: Instant, prefix: Slot) -> Option<Target> {
         let request = self.request.as_mut()?;
-        if request.prefix >= prefix {
+        if request.prefix >= prefix || request.asked.is_some() {
             return None;
         }
         request.prefix = prefix;
+        request.asked = request.target.map(|_| prefix);
         request.due = now.plus(if request.is_lonely { self.pause_max } else { self.delay });
         request.attempts = 0;
         request.target
@@ -252,10 +271,17 @@ mod tests {
         assert_eq!(catchup.progressed(Instant(1), Slot(6)), None, "nobody was asked");
         let mut catchup = behind();
         let (at, target) = ask(&mut catchup, Some(LEADER));
+        assert_eq!(catchup.progressed(at, Slot(6)), None, "no answer");
+        catchup.answered(Slot(4));
+        assert_eq!(catchup.progressed(at, Slot(6)), None, "an answer to an older question");
+        catchup.answered(Slot(5));
         assert_eq!(catchup.progressed(at, Slot(5)), None, "no progress");
         assert_eq!(catchup.progressed(at, Slot(7)), Some(target));
         assert_eq!(catchup.deadline(), Some(at.plus(Timing::default().fetch_delay)));
-        assert_eq!(catchup.progressed(at, Slot(7)), None, "it was asked for already");
+        catchup.answered(Slot(5));
+        assert_eq!(catchup.progressed(at, Slot(8)), None, "it was asked for already");
+        catchup.answered_all();
+        assert_eq!(catchup.progressed(at, Slot(8)), Some(target));
     }
 
     #[test]
@@ -273,6 +299,7 @@ mod tests {
         assert_eq!(step(&mut catchup, 5, None), (1000, all));
         assert_eq!(step(&mut catchup, 5, None), (1500, None), "no news");
         assert_eq!(step(&mut catchup, 5, None), (2000, all));
+        catchup.answered(Slot(5));
         assert_eq!(catchup.progressed(Instant(2_001_000), Slot(9)), all, "there is more");
         assert_eq!(step(&mut catchup, 9, None), (2500, None), "an answer may be on its way");
         assert_eq!(step(&mut catchup, 9, None), (2501, None), "no more");

@@ -288,6 +288,7 @@ impl Replica {
                 // An acceptor alone asks, too, and makes nothing more of it.
                 if self.roles.learns() {
                     self.catchup.heard(chosen);
+                    self.catchup.answered(first);
                     self.want_snapshot(now, from, truncated, effects);
                     let learned = self.learner.learn(first, values);
                     note(from, learned, effects);
@@ -488,6 +489,7 @@ impl Replica {
 
     fn on_votes(&mut self, from: NodeId, page: Page, effects: &mut Effects) {
         self.catchup.heard(page.truncated);
+        self.catchup.answered(page.from);
         for run in page.votes {
             let configuration = &self.config.configuration;
             let seen = self.learner.see(configuration, &run);

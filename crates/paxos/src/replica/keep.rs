@@ -136,6 +136,7 @@ impl Replica {
         self.transfer.reached(mark.below);
         effects.events.push(Event::Restored { below: mark.below });
         // While the snapshot came, what follows was asked for in vain, and ever less often.
+        self.catchup.answered_all();
         if let Some(target) = self.catchup.progressed(now, mark.below) {
             self.fetch(target, effects);
         }

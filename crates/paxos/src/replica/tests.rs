@@ -465,6 +465,27 @@ fn a_leader_reads_as_everybody_does_and_asks_again_until_a_quorum_has_answered()
 }
 
 #[test]
+fn a_learner_asks_for_more_once_it_is_answered_and_not_because_more_is_chosen() {
+    let mut learner = node(6, APART, Announce::EveryLearner);
+    let leads = ballot(1, 1);
+    hear(&mut learner, 0, 1, Message::Chosen { ballot: leads, chosen: Slot(9) });
+    let mut effects = Effects::default();
+    learner.step(Instant(0).plus(Timing::default().fetch_delay), Input::Tick, &mut effects);
+    assert_eq!(sent(&effects, Kind::Fetch).len(), 1);
+    let now = learner.deadline().expect("it waits for an answer").0 - 1;
+    for slot in 0..3 {
+        hear(&mut learner, now, 1, accept(leads, slot, 7));
+        for from in [3, 4] {
+            let vote = Message::Accepted { ballot: leads, first: Slot(slot), end: Slot(slot + 1) };
+            assert_eq!(sent(&hear(&mut learner, now, from, vote), Kind::Fetch), []);
+        }
+    }
+    assert_eq!(learner.chosen(), Slot(3));
+    assert_eq!(sent(&hear(&mut learner, now, 1, learned(7, 5, 0)), Kind::Fetch).len(), 1);
+    assert_eq!(sent(&hear(&mut learner, now, 1, learned(7, 7, 0)), Kind::Fetch), [], "an old one");
+}
+
+#[test]
 fn a_learner_waits_for_the_slots_below_its_index() {
     let mut learner = node(6, APART, Announce::EveryLearner);
     assert!(read(&mut learner, Instant(0), 1).send.is_empty(), "it knows nobody to ask");
