@@ -97,9 +97,8 @@
 //! The modules are declared in the order in which they are best read. `ballot`, `value`, `runs`,
 //! `digest`, `quorum`, `message` and `record` are the words; `effects` the door; `doubt`,
 //! `acceptor`, `proposer` and `learner` (with `tally` and `marks`) the safety, without time;
-//! `support`, `election`, `handover`, `resend`, `catchup`, `mend`, `keeping` and `transfer` the
-//! liveness;
-//! `read` is for reads; `replica` puts them together; `wire` turns them into bytes.
+//! `support`, `election`, `handover`, `pace`, `resend`, `catchup`, `mend`, `keeping` and `transfer`
+//! the liveness; `read` is for reads; `replica` puts them together; `wire` turns them into bytes.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -126,6 +125,7 @@ mod learner;
 mod support;
 mod election;
 mod handover;
+mod pace;
 mod resend;
 mod catchup;
 mod mend;

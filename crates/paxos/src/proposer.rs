@@ -188,6 +188,14 @@ impl Proposer {
         }
     }
 
+    /// Bytes proposed and not known to be chosen.
+    pub fn bytes_in_flight(&self) -> usize {
+        match &self.state {
+            State::Leading(leading) => leading.bytes_in_flight,
+            State::Idle(_) | State::Preparing(_) => 0,
+        }
+    }
+
     /// Starts phase 1 with a ballot above everything seen, for all slots from `from` on; whatever
     /// was under way is given up. `from` is the end of the chosen prefix, and `chosen` tells what
     /// is below it.

@@ -16,7 +16,7 @@ use crate::acceptor::Acceptor;
 use crate::admit::admit;
 use crate::ballot::{Ballot, NodeId, Slot};
 use crate::catchup::Catchup;
-use crate::config::{Announce, Config};
+use crate::config::{Announce, Config, Limits};
 use crate::digest::Mark;
 use crate::effects::{Effects, Input, Refusal, RefusalReason};
 use crate::election::Election;
@@ -27,6 +27,7 @@ use crate::keeping::{Kept, Reports};
 use crate::learner::{Contradiction, Learner};
 use crate::mend::Mend;
 use crate::message::{Message, Page};
+use crate::pace::Pace;
 use crate::proposer::{Promised, Proposer, Rejected};
 use crate::quorum::Roles;
 use crate::read::{Indexer, Reader};
@@ -50,6 +51,7 @@ pub struct Replica {
     proposer: Proposer,
     election: Election,
     contact: Contact,
+    pace: Pace,
     resend: Resend,
     learner: Learner,
     catchup: Catchup,
@@ -117,6 +119,7 @@ impl Replica {
             proposer,
             election: Election::new(config.timing, rank, now, &mut rng),
             contact: Contact::default(),
+            pace: Pace::default(),
             resend: Resend::new(&config.timing),
             learner: Learner::new(&config.limits),
             catchup: Catchup::new(&config.timing),
@@ -259,6 +262,7 @@ impl Replica {
                 if self.roles.learns() && from != self.config.node && mark.below <= chosen {
                     Self::diverged(self.learner.compare(from, mark), effects);
                 }
+                self.witness_lead(now, ballot, chosen);
                 self.answer_heartbeat(now, from, ballot, sent, proof_age, effects);
             }
             Message::HeartbeatReply { ballot, sent, is_suspect } => {
@@ -322,6 +326,7 @@ impl Replica {
         let ballot = self.proposer.prepare(&self.config.configuration, learner.prefix(), chosen);
         self.election.preparing(now, &mut self.rng);
         self.contact.clear();
+        self.pace = Pace::default();
         effects.events.push(Event::Prepared { ballot });
         for (acceptor, from) in self.proposer.unpromised() {
             effects.send(acceptor, Message::Prepare { ballot, from });
@@ -413,10 +418,15 @@ impl Replica {
             return;
         }
         let chosen = self.learner.prefix();
-        while let Some(run) = self.proposer.next_run(&self.config.limits) {
+        let bytes_in_flight_max = self.pace.bytes().min(self.config.limits.bytes_in_flight_max);
+        let limits = Limits { bytes_in_flight_max, ..self.config.limits };
+        while let Some(run) = self.proposer.next_run(&limits) {
             let accept = Message::Accept { run, chosen };
             effects.send_all(self.accept_to(), &accept);
             self.resend.asked(now);
+        }
+        if self.proposer.bytes_in_flight() >= bytes_in_flight_max {
+            self.pace.filled();
         }
     }
 

@@ -83,6 +83,8 @@ pub struct Witness {
     at: Option<Instant>,
     /// How far the leader of the promised ballot has read our votes.
     page: Slot,
+    /// How far everything is chosen, by its word.
+    chosen: Option<Slot>,
 }
 
 impl Witness {
@@ -91,6 +93,7 @@ impl Witness {
     pub fn promised(&mut self, now: Instant) {
         self.at = Some(now);
         self.page = Slot::FIRST;
+        self.chosen = None;
     }
 
     /// The leader of the promised ballot asks for votes from a slot on. Reading a long history is
@@ -100,6 +103,15 @@ impl Witness {
             self.at = Some(now);
             self.page = from;
         }
+    }
+
+    /// The leader of the promised ballot says how far everything is chosen. If it gets further, a
+    /// quorum is with it, however late its heartbeats are: what it proposes may stand before them.
+    pub fn led(&mut self, chosen: Slot, now: Instant) {
+        if self.chosen.is_some_and(|before| chosen > before) {
+            self.at = Some(now);
+        }
+        self.chosen = self.chosen.max(Some(chosen));
     }
 
     /// A heartbeat of the promised ballot arrived. Without a fresh proof it counts for nothing.
@@ -174,6 +186,22 @@ mod tests {
         let mut witness = Witness::default();
         witness.promised(Instant(10));
         assert_eq!(witness.age(Instant(30)), Some(Duration::from_micros(20)));
+    }
+
+    #[test]
+    fn a_leader_that_has_more_chosen_makes_progress() {
+        let mut witness = Witness::default();
+        let seen = |witness: &Witness| witness.age(Instant(100)).map(|age| age.as_micros());
+        witness.promised(Instant(10));
+        witness.led(Slot(7), Instant(20));
+        assert_eq!(seen(&witness), Some(90), "what it knew before shows no quorum");
+        witness.led(Slot(8), Instant(30));
+        witness.led(Slot(8), Instant(40));
+        witness.led(Slot(7), Instant(50));
+        assert_eq!(seen(&witness), Some(70), "and neither does what was said before");
+        witness.promised(Instant(60));
+        witness.led(Slot(9), Instant(70));
+        assert_eq!(seen(&witness), Some(40), "of a new leader nothing is known");
     }
 
     #[test]

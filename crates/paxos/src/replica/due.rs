@@ -61,6 +61,8 @@ impl Replica {
             self.give_up(now);
             return;
         }
+        let bytes_max = self.config.limits.bytes_in_flight_max;
+        self.pace.beat(proof_age, self.config.timing.heartbeat, bytes_max);
         let (chosen, mark) = (self.learner.prefix(), self.learner.marks().latest());
         let start = self.proposer.start().expect("a leader has a start");
         let sent = now;

@@ -54,6 +54,7 @@ impl Replica {
         self.proposer.saw(run.ballot);
         if self.roles.acceptor {
             self.accept(now, from, run, effects);
+            self.witness_lead(now, run.ballot, chosen);
         }
         // Our own proposals need no copy here: their proposer counts the votes.
         if self.roles.learns() && from != self.config.node {
@@ -92,6 +93,13 @@ impl Replica {
                 effects.send_all(self.config.configuration.learners(), &accepted);
             }
             Announce::LeaderOnly => effects.send(from, accepted),
+        }
+    }
+
+    /// The leader of a ballot says how far everything is chosen.
+    pub(super) fn witness_lead(&mut self, now: Instant, ballot: Ballot, chosen: Slot) {
+        if self.roles.acceptor && ballot == self.acceptor.promised() {
+            self.witness.led(chosen, now);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::effects::Effects;
 use crate::election::Election;
 use crate::handover::{Handover, Standby};
 use crate::mend::Mend;
+use crate::pace::Pace;
 use crate::resend::Resend;
 use crate::rng::Rng;
 use crate::support::{Contact, Witness};
@@ -69,6 +70,7 @@ impl Replica {
         self.handover = Handover::new(&timing);
         self.standby = Standby::default();
         self.contact = Contact::default();
+        self.pace = Pace::default();
         self.witness = Witness::default();
     }
 }
