@@ -15,18 +15,18 @@ use crate::cluster::PATIENCE;
 
 /// A cluster that tells metrics and health at free ports.
 pub fn watched(directory: &Path, layout: Layout) -> Local {
-    changed(directory, layout, |_| {})
+    changed(Way::Udp, directory, layout, |_| {})
 }
 
-/// The same, with nodes that are configured otherwise.
-pub fn changed(directory: &Path, layout: Layout, change: impl Fn(&mut Config)) -> Local {
+/// The same over any transport, with nodes that are configured otherwise.
+pub fn changed(way: Way, directory: &Path, layout: Layout, change: impl Fn(&mut Config)) -> Local {
     let change = |config: &mut Config| {
         config.timing.election_timeout = Duration::from_millis(250);
         config.admin = Some("127.0.0.1:0".parse().expect("an address"));
         change(config);
     };
     let options = Options::default();
-    Local::start_changed(Way::Udp, layout, directory, options, change).expect("a cluster")
+    Local::start_changed(way, layout, directory, options, change).expect("a cluster")
 }
 
 /// An answer over HTTP.

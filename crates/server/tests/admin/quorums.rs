@@ -6,7 +6,7 @@ use std::time::Duration;
 use client::{Client, Options};
 use paxos::{NodeId, Part};
 use server::config::Quorums;
-use server::local::Layout;
+use server::local::{Layout, Way};
 use tokio_stream::StreamExt as _;
 
 use crate::cluster::{PATIENCE, client, until};
@@ -19,7 +19,7 @@ const NOBODY_LEADS_FOR: Duration = Duration::from_secs(3);
 async fn two_of_five_choose_and_four_elect() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout { leaders: 2, acceptors: 5, ..Layout::default() };
-    let mut local = changed(directory.path(), layout, |config| {
+    let mut local = changed(Way::Udp, directory.path(), layout, |config| {
         config.quorums = Quorums { phase1: 4, phase2: 2 };
     });
     let (leader, _) = local.leader(PATIENCE).await.expect("five acceptors elect");
