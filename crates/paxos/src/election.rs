@@ -21,7 +21,8 @@ use crate::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Election {
     timing: Timing,
-    /// Place among the leaders, by id; lower ones are less patient.
+    me: NodeId,
+    /// How many leaders have a lower id; lower ones are less patient.
     rank: u32,
     state: State,
     /// The highest ballot heard to lead, and when it was last heard with a proof.
@@ -65,12 +66,13 @@ pub enum Due {
 const LOST_MAX: u32 = 5;
 
 impl Election {
-    /// A would-be leader that has just started. `rank` is its place among the leaders.
-    pub fn new(timing: Timing, rank: u32, now: Instant, rng: &mut Rng) -> Election {
+    /// A would-be leader that has just started. `rank` is how many leaders have a lower id.
+    pub fn new(timing: Timing, me: NodeId, rank: u32, now: Instant, rng: &mut Rng) -> Election {
         let step = timing.election_timeout / 4;
         // Nobody is known to lead yet, and a probe disturbs nobody, so there is little to wait for.
         let start = now.plus(step * rank).plus(rng.jitter(step / 2));
-        Election { timing, rank, state: State::Waiting(start), followed: None, lost: 0, probe: 0 }
+        let state = State::Waiting(start);
+        Election { timing, me, rank, state, followed: None, lost: 0, probe: 0 }
     }
 
     /// When [`Election::due`] wants to be asked next.
@@ -127,16 +129,20 @@ impl Election {
         acceptor: NodeId,
         id: u64,
         progress_age: Option<Duration>,
+        now: Instant,
     ) -> bool {
-        let is_supported = self.is_supported(progress_age);
-        let State::Probing { quiet, active, .. } = &mut self.state else {
+        let patience = self.timing.election_timeout + self.stagger();
+        let supported = progress_age.filter(|age| self.is_supported(Some(*age)));
+        let State::Probing { quiet, active, again } = &mut self.state else {
             return false;
         };
         if id != self.probe {
             return false;
         }
-        if is_supported {
+        if let Some(age) = supported {
             *active = true;
+            // Should nothing more happen there: each moment longer is one in which nobody leads.
+            *again = (*again).min(now.plus(patience - age));
             return false;
         }
         configuration.count(quiet, acceptor);
@@ -234,7 +240,14 @@ impl Election {
 
     fn patience(&self, rng: &mut Rng) -> Duration {
         let step = self.timing.election_timeout / 4;
-        self.timing.election_timeout + step * self.rank + rng.jitter(step / 2)
+        self.timing.election_timeout + self.stagger() + rng.jitter(step / 2)
+    }
+
+    /// So much later than the first of those that would take over. The one that is followed will
+    /// not.
+    fn stagger(&self) -> Duration {
+        let is_before = self.followed.is_some_and(|(ballot, _)| ballot.leader < self.me);
+        self.timing.election_timeout / 4 * self.rank.saturating_sub(u32::from(is_before))
     }
 
     fn pause(&self, rng: &mut Rng) -> Duration {
@@ -265,7 +278,7 @@ mod tests {
 
     /// A would-be leader that has just asked the acceptors, and what it asked.
     fn probing(rng: &mut Rng) -> (Election, u64) {
-        let mut election = Election::new(Timing::default(), 0, Instant(0), rng);
+        let mut election = Election::new(Timing::default(), NodeId(1), 0, Instant(0), rng);
         let at = election.deadline();
         let Some(Due::Probe { id, .. }) = election.due(at, rng) else {
             panic!("it asks before it prepares");
@@ -276,8 +289,9 @@ mod tests {
     #[test]
     fn a_campaign_needs_a_quorum_without_a_leader() {
         let (mut election, id) = probing(&mut Rng::new(1));
-        let mut answer =
-            |acceptor, age| election.probed(&configuration(), NodeId(acceptor), id, age);
+        let mut answer = |acceptor, age| {
+            election.probed(&configuration(), NodeId(acceptor), id, age, Instant(0))
+        };
         assert!(!answer(3, None), "one acceptor may just have lost its link to the leader");
         assert!(!answer(3, None), "nor the same one twice");
         assert!(!answer(4, Some(Duration::ZERO)), "this one has a leader");
@@ -309,7 +323,7 @@ mod tests {
         // Two of five acceptors are down and a third has promised the ballot of a leader that is
         // gone: no quorum is left for ours, but none is lost that would depose us.
         let mut rng = Rng::new(1);
-        let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
+        let mut election = Election::new(Timing::default(), NodeId(1), 0, Instant(0), &mut rng);
         election.preparing(Instant(0), &mut rng);
         let at = election.deadline();
         assert_eq!(election.due(Instant(at.0 - 1), &mut rng), None);
@@ -324,8 +338,9 @@ mod tests {
         let Some(Due::Probe { id, spared: false }) = election.due(at, &mut rng) else {
             panic!("nobody has answered");
         };
-        let mut answer =
-            |acceptor, id| election.probed(&configuration(), NodeId(acceptor), id, None);
+        let mut answer = |acceptor, id| {
+            election.probed(&configuration(), NodeId(acceptor), id, None, Instant(0))
+        };
         assert_eq!([3, 4, 5].map(|acceptor| answer(acceptor, first)), [false; 3]);
         assert_eq!([3, 4].map(|acceptor| answer(acceptor, id)), [false, true]);
     }
@@ -347,7 +362,8 @@ mod tests {
         let pauses = |lost: u32| -> Vec<u64> {
             let pause = |seed| {
                 let mut rng = Rng::new(seed);
-                let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
+                let mut election =
+                    Election::new(Timing::default(), NodeId(1), 0, Instant(0), &mut rng);
                 (0..=lost).for_each(|_| election.deposed(Instant(0), &mut rng));
                 election.deadline().0
             };
@@ -366,7 +382,7 @@ mod tests {
     #[test]
     fn nothing_is_due_before_its_time() {
         let mut rng = Rng::new(1);
-        let mut election = Election::new(Timing::default(), 1, Instant(0), &mut rng);
+        let mut election = Election::new(Timing::default(), NodeId(3), 1, Instant(0), &mut rng);
         let start = election.deadline();
         assert_eq!(election.due(Instant(start.0 - 1), &mut rng), None);
         assert!(election.due(start, &mut rng).is_some());
@@ -383,16 +399,39 @@ mod tests {
     fn lower_leaders_have_less_patience() {
         let mut rng = Rng::new(1);
         for (rank, least) in [(0, 200), (1, 250), (2, 300)] {
-            let mut election = Election::new(Timing::default(), rank, Instant(0), &mut rng);
+            let me = NodeId(rank + 1);
+            let mut election = Election::new(Timing::default(), me, rank, Instant(0), &mut rng);
             election.preparing(Instant(0), &mut rng);
             let patience = election.deadline().since(Instant(0)).as_millis();
+            assert!((least..=least + 25).contains(&patience), "{patience}");
+            // Node 2 leads, and does not wait for itself.
+            election.heard(ballot(1), Some(Duration::ZERO), Instant(0), &mut rng);
+            let patience = election.deadline().since(Instant(0)).as_millis();
+            let least = if rank > 1 { least - 50 } else { least };
             assert!((least..=least + 25).contains(&patience), "{patience}");
         }
     }
 
     #[test]
+    fn who_is_told_of_progress_asks_again_when_that_is_too_old() {
+        let mut rng = Rng::new(1);
+        let (mut election, id) = probing(&mut rng);
+        let again = election.deadline();
+        let asked = Instant(1_000);
+        let mut answer = |age| {
+            let age = Some(Duration::from_millis(age));
+            assert!(!election.probed(&configuration(), NodeId(3), id, age, asked));
+            election.deadline()
+        };
+        assert_eq!(answer(20), again, "the pause is over before");
+        assert_eq!(answer(199), asked.plus(Duration::from_millis(1)));
+        assert_eq!(answer(190), asked.plus(Duration::from_millis(1)), "the first of them");
+    }
+
+    #[test]
     fn a_leader_is_forsaken_after_two_patiences() {
-        let mut election = Election::new(Timing::default(), 0, Instant(0), &mut Rng::new(1));
+        let mut election =
+            Election::new(Timing::default(), NodeId(1), 0, Instant(0), &mut Rng::new(1));
         let twice = Timing::default().election_timeout * 2;
         let more = twice + Duration::from_micros(1);
         assert!(!election.is_forsaken(None, Instant(0).plus(more)), "it never led");
@@ -408,7 +447,7 @@ mod tests {
     fn being_contested_counts_as_a_lost_campaign() {
         let widest = (0..100).map(|seed| {
             let mut rng = Rng::new(seed);
-            let mut election = Election::new(Timing::default(), 0, Instant(0), &mut rng);
+            let mut election = Election::new(Timing::default(), NodeId(1), 0, Instant(0), &mut rng);
             election.elected(ballot(1), Instant(0));
             election.contested(Instant(0), &mut rng);
             election.deposed(Instant(0), &mut rng);

@@ -117,7 +117,7 @@ impl Replica {
             acceptor,
             witness: Witness::default(),
             proposer,
-            election: Election::new(config.timing, rank, now, &mut rng),
+            election: Election::new(config.timing, config.node, rank, now, &mut rng),
             contact: Contact::default(),
             pace: Pace::default(),
             resend: Resend::new(&config.timing),
@@ -281,7 +281,7 @@ impl Replica {
                     self.let_go(promised.leader, effects);
                 }
                 let configuration = &self.config.configuration;
-                if self.election.probed(configuration, from, id, progress_age) {
+                if self.election.probed(configuration, from, id, progress_age, now) {
                     self.prepare(now, effects);
                 }
                 self.on_reached(now, from, id, effects);

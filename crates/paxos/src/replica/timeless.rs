@@ -58,7 +58,8 @@ impl Replica {
     pub fn forget_time(&mut self) {
         let timing = self.config.timing;
         self.rng = Rng::new(0);
-        self.election = Election::new(timing, 0, Instant::default(), &mut Rng::new(0));
+        let me = self.config.node;
+        self.election = Election::new(timing, me, 0, Instant::default(), &mut Rng::new(0));
         self.resend = Resend::new(&timing);
         self.catchup = Catchup::new(&timing);
         // What a leader has said of the past is no patience.
