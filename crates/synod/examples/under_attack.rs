@@ -5,8 +5,10 @@
 //! Three processes on this machine, one client with 256 appends under way. In turn for some
 //! seconds: quiet, and RATE connections a second (100 by default) to every port, in turn with
 //! garbage, with the beginning of a greeting, with nothing; beside them, on every port, connections
-//! that say one byte now and then for as long as they are let, and datagrams of garbage. What the
-//! attackers cost in time of the same two processors is part of the loss.
+//! that say one byte now and then for as long as they are let, and datagrams of garbage.
+//!
+//! The attackers run on the same processors. So in a third turn they scan as many other ports,
+//! behind which nobody does anything: what is lost then, they and the system cost, not the nodes.
 
 #[path = "../tests/cluster/mod.rs"]
 mod cluster;
@@ -22,7 +24,7 @@ use client::Client;
 use cluster::{Cluster, Layout};
 use server::config::Config;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -37,6 +39,9 @@ const VALUE: [u8; 256] = [0x5a; 256];
 /// Slow ones a port, at every moment.
 const SLOW: usize = 16;
 const DRIP: Duration = Duration::from_millis(500);
+
+/// How long a decoy listens to anybody.
+const DECOY_MAX: Duration = Duration::from_secs(5);
 
 /// How long an attacker waits for anything.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,20 +67,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ports: Vec<SocketAddr> =
         config.nodes.iter().flat_map(|node| [node.peers, node.clients]).collect();
     appends_a_second(&client).await;
-    let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
-    let attacks = Arc::new(Attacks::default());
-    println!("{:>5} {:>14} {:>14}", "round", "quiet /s", "attacked /s");
-    for round in 1..=ROUNDS {
+    let (mut decoys, elsewhere) = decoys(ports.len()).await?;
+    let (mut quiet, mut beside, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
+    let (attacks, others) = (Arc::new(Attacks::default()), Arc::new(Attacks::default()));
+    println!("{:>5} {:>14} {:>14} {:>14}", "round", "quiet /s", "elsewhere /s", "attacked /s");
+    for round in 0..ROUNDS {
         quiet.push(appends_a_second(&client).await);
-        let mut attackers = attackers(&ports, rate, &attacks);
-        attacked.push(appends_a_second(&client).await);
-        attackers.shutdown().await;
-        println!("{round:>5} {:>14.0} {:>14.0}", quiet[round - 1], attacked[round - 1]);
+        beside.push(appends_a_second_under(&client, attackers(&elsewhere, rate, &others)).await);
+        attacked.push(appends_a_second_under(&client, attackers(&ports, rate, &attacks)).await);
+        let (quiet, beside, attacked) = (quiet[round], beside[round], attacked[round]);
+        println!("{:>5} {quiet:>14.0} {beside:>14.0} {attacked:>14.0}", round + 1);
     }
+    decoys.shutdown().await;
     let connections = attacks.connections.load(Ordering::Relaxed);
     let datagrams = attacks.datagrams.load(Ordering::Relaxed);
     println!("{connections} connections and {datagrams} datagrams at {} ports", ports.len());
-    println!("kept: {:.1} % (medians)", 100.0 * median(attacked) / median(quiet));
+    let (quiet, beside, attacked) = (median(quiet), median(beside), median(attacked));
+    println!("kept: {:.1} % of the quiet rounds (medians)", 100.0 * attacked / quiet);
+    println!("kept: {:.1} % of those with attackers elsewhere", 100.0 * attacked / beside);
     let primary = cluster.primary().await;
     let mut attackers = attackers(&ports, rate, &attacks);
     let killed = Instant::now();
@@ -125,6 +134,31 @@ async fn appends_a_second(client: &Client) -> f64 {
     }
     let done: u32 = appenders.join_all().await.into_iter().sum();
     f64::from(done) / ROUND.as_secs_f64()
+}
+
+async fn appends_a_second_under(client: &Client, mut attackers: JoinSet<()>) -> f64 {
+    let rate = appends_a_second(client).await;
+    attackers.shutdown().await;
+    rate
+}
+
+/// So many ports that take connections, hear what is said there and do nothing.
+async fn decoys(count: usize) -> std::io::Result<(JoinSet<()>, Vec<SocketAddr>)> {
+    let (mut tasks, mut ports) = (JoinSet::new(), Vec::new());
+    for _ in 0..count {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        ports.push(listener.local_addr()?);
+        tasks.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    // As long as the nodes let strangers.
+                    let mut heard = tokio::io::sink();
+                    timeout(DECOY_MAX, tokio::io::copy(&mut stream, &mut heard)).await.ok();
+                });
+            }
+        });
+    }
+    Ok((tasks, ports))
 }
 
 /// One short connection after another.
