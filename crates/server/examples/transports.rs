@@ -267,8 +267,9 @@ async fn appends(way: Way, place: &Path) -> Outcome<(f64, f64)> {
         Local::start_over(way, layout, directory.path(), timing, Storage::default(), options)?;
     let (leader, _) = local.leader(PATIENCE).await.ok_or("nobody leads")?;
     let endpoint = local.address(leader).ok_or("it has no address")?.to_string();
+    let (timeout, window, credentials) = (PATIENCE, CLIENTS, local.credentials().cloned());
     let options =
-        ClientOptions { timeout: PATIENCE, window: CLIENTS, ..ClientOptions::new(vec![endpoint]) };
+        ClientOptions { timeout, window, credentials, ..ClientOptions::new(vec![endpoint]) };
     let client = Client::new(options)?;
     let mut alone = Vec::new();
     for _ in 0..1_000 {
