@@ -142,7 +142,7 @@ impl Election {
         if let Some(age) = supported {
             *active = true;
             // Should nothing more happen there: each moment longer is one in which nobody leads.
-            *again = (*again).min(now.plus(patience - age));
+            *again = (*again).min(now.plus(patience.saturating_sub(age)));
             return false;
         }
         configuration.count(quiet, acceptor);
