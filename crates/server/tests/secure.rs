@@ -100,8 +100,9 @@ async fn certificates_and_authorities_change_while_values_are_appended() {
     let itself = new.itself(DAY).unwrap().certificate;
     let nodes: Vec<NodeId> = local.configs().keys().copied().collect();
     let client = client_of(&local);
+    let appends = client.clone();
     let appending = tokio::spawn(async move {
-        append(&client, 0..600).await;
+        append(&appends, 0..600).await;
     });
     let renewed = async |least: u64| {
         for node in &nodes {
@@ -120,11 +121,15 @@ async fn certificates_and_authorities_change_while_values_are_appended() {
         local.running()[node].reload().expect("in order");
     }
     renewed(2).await;
+    appending.await.expect("each is appended");
     private::write_public(&ca, itself.as_bytes()).unwrap();
     for node in &nodes {
         local.running()[node].reload().expect("in order");
     }
-    appending.await.expect("each is appended");
+    // Its connection ends with what it rests on.
+    let (leader, _) = local.leader(PATIENCE).await.expect("a leader");
+    await_count(&local, leader, "clients_withdrawn", 1).await;
+    drop(client);
     let broken = nodes[0];
     std::fs::write(&ca, "nonsense").unwrap();
     local.running()[&broken].reload().expect_err("not in order");

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::either::Either;
@@ -66,10 +67,13 @@ pub struct Connection {
     caller: Caller,
     /// Returns when a stranger has to go; none once it is known, or had to.
     strange: Option<Pin<Box<Time>>>,
+    /// Returns when its certificate does not count any more; none without one.
+    withdrawn: Option<Pin<Box<Time>>>,
+    is_over: bool,
     _place: OwnedSemaphorePermit,
 }
 
-/// Until a stranger has to go.
+/// Until somebody has to go.
 type Time = dyn Future<Output = ()> + Send;
 
 /// Takes connections until the stream that it gives back is dropped. With `tls` each begins with a
@@ -160,11 +164,12 @@ impl Newcomer {
         let Newcomer { stream, standing, strange, place } = self;
         let caller = Caller { certified: None, standing };
         let stream = Either::Left(stream);
-        Connection { stream, caller, strange: Some(strange), _place: place }
+        let strange = Some(strange);
+        Connection { stream, caller, strange, withdrawn: None, is_over: false, _place: place }
     }
 
     /// None if the handshake fails or takes too long; that is counted.
-    async fn secured(self, tls: &Tls, counters: &Counters) -> Option<Connection> {
+    async fn secured(self, tls: &Arc<Tls>, counters: &Arc<Counters>) -> Option<Connection> {
         let Newcomer { stream, standing, mut strange, place } = self;
         let config = tls.material().accepting_strangers(&[PROTOCOL]);
         let handshake = TlsAcceptor::from(config).accept(stream);
@@ -176,8 +181,8 @@ impl Newcomer {
             counters.count("clients_refused_handshake");
             return None;
         };
-        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certified = match shown.map(|shown| Identity::of(shown, tls.cluster())) {
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certified = match shown.first().map(|own| Identity::of(own, tls.cluster())) {
             None => None,
             Some(Some(Identity::Client(name))) => Some(name.into()),
             Some(_) => {
@@ -186,10 +191,19 @@ impl Newcomer {
                 return None;
             }
         };
+        let chain: Vec<_> = shown.iter().cloned().map(CertificateDer::into_owned).collect();
+        let withdrawn = (!chain.is_empty()).then(|| -> Pin<Box<Time>> {
+            Box::pin(withdrawn(tls.clone(), chain, counters.clone()))
+        });
         let caller = Caller { certified, standing };
-        let stream = Either::Right(Box::new(stream));
-        Some(Connection { stream, caller, strange: Some(strange), _place: place })
+        let (stream, strange) = (Either::Right(Box::new(stream)), Some(strange));
+        Some(Connection { stream, caller, strange, withdrawn, is_over: false, _place: place })
     }
+}
+
+async fn withdrawn(tls: Arc<Tls>, chain: Vec<CertificateDer<'static>>, counters: Arc<Counters>) {
+    tls.while_trusted(|material| material.trusts_dialler(&chain).is_ok()).await;
+    counters.count("clients_withdrawn");
 }
 
 async fn strange(standing: Arc<Standing>, counters: Arc<Counters>) {
@@ -206,15 +220,20 @@ async fn strange(standing: Arc<Standing>, counters: Arc<Counters>) {
 
 impl Connection {
     fn must_go(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(strange) = &mut self.strange else {
-            return !self.caller.standing.is_known();
+        if self.is_over {
+            return true;
+        }
+        let mut is_due = |time: &mut Option<Pin<Box<Time>>>| {
+            time.as_mut().is_some_and(|time| time.as_mut().poll(cx).is_ready())
         };
-        let is_over = strange.as_mut().poll(cx).is_ready();
+        let is_withdrawn = is_due(&mut self.withdrawn);
+        let is_late = is_due(&mut self.strange);
         let is_known = self.caller.standing.is_known();
-        if is_over || is_known {
+        if is_known {
             self.strange = None;
         }
-        is_over && !is_known
+        self.is_over = is_withdrawn || (is_late && !is_known);
+        self.is_over
     }
 }
 

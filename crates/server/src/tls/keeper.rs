@@ -23,6 +23,9 @@ pub const WARN_BEFORE: Duration = Duration::from_secs(14 * 86_400);
 
 const WARN_INTERVAL: Duration = Duration::from_secs(86_400);
 
+/// How often it is asked whether a connection's certificates still count, beside each renewal.
+pub const TRUST_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A node's certificates, renewed while it runs.
 pub struct Tls {
     node: NodeId,
@@ -67,6 +70,16 @@ impl Tls {
     /// Tells of new files: the value grows with each renewal.
     pub fn renewals(&self) -> watch::Receiver<u64> {
         self.renewals.subscribe()
+    }
+
+    /// Returns once what a connection rests on would not do any more. It is asked now, with each
+    /// renewal and from time to time, for certificates end.
+    pub async fn while_trusted(&self, trusts: impl Fn(&Material) -> bool) {
+        let mut renewals = self.renewals();
+        while trusts(&self.material()) {
+            // The sender lives as long as `self`.
+            tokio::time::timeout(TRUST_INTERVAL, renewals.changed()).await.ok();
+        }
     }
 
     /// Looks at the files and takes what is new in them. Says whether anything was.

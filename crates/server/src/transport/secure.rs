@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use super::ClusterId;
 use super::frame::Seal;
 use super::stream::Cause;
-use crate::tls::{Tls, bears, node_name};
+use crate::tls::{Material, Tls, bears, node_name};
 
 /// What is spoken between nodes. A connection that was meant for another service ends in the
 /// handshake.
@@ -96,19 +96,18 @@ impl Security {
         let chain = owned(stream.get_ref().1.peer_certificates());
         Ok((Wire::Tls(Box::new(stream)), Proof::Dialled(chain, name)))
     }
-
-    /// Whether this proof would do in a handshake now.
-    pub fn still_trusts(&self, proof: &Proof) -> bool {
-        let Security::Tls(tls) = self else { return true };
-        match proof {
-            Proof::None => false,
-            Proof::Dialler(chain) => tls.material().trusts_dialler(chain).is_ok(),
-            Proof::Dialled(chain, name) => tls.material().trusts_dialled(chain, name).is_ok(),
-        }
-    }
 }
 
 impl Proof {
+    /// Whether it would do in a handshake now.
+    pub fn is_good_for(&self, material: &Material) -> bool {
+        match self {
+            Proof::None => false,
+            Proof::Dialler(chain) => material.trusts_dialler(chain).is_ok(),
+            Proof::Dialled(chain, name) => material.trusts_dialled(chain, name).is_ok(),
+        }
+    }
+
     /// Whether who dialled may say that it is this node.
     pub fn speaks_for(&self, cluster: ClusterId, node: NodeId) -> bool {
         match self {

@@ -75,9 +75,6 @@ pub const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause. Each is shortened by up to a half, at random.
 pub const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How often it is asked whether a connection's certificates still count, beside each renewal.
-pub const TRUST_INTERVAL: Duration = Duration::from_secs(60);
-
 /// How long a stop waits for the tasks.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -288,12 +285,9 @@ impl Shared {
 
     /// Returns once a connection with this proof would not be made any more.
     async fn withdrawn(&self, proof: &super::secure::Proof) {
-        let Some(mut renewals) = self.security.tls().map(|tls| tls.renewals()) else {
-            return std::future::pending().await;
-        };
-        while self.security.still_trusts(proof) {
-            // The sender lives as long as `self`.
-            tokio::time::timeout(TRUST_INTERVAL, renewals.changed()).await.ok();
+        match self.security.tls() {
+            Some(tls) => tls.while_trusted(|material| proof.is_good_for(material)).await,
+            None => std::future::pending().await,
         }
     }
 }
