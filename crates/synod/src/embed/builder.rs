@@ -280,6 +280,11 @@ impl<S: StateMachine> Start<S> {
         let (mut told, mut asked) = (start, None::<Instant>);
         loop {
             let step = door.birth().next();
+            if step.is_err() {
+                // Who was heard before it said anything would wait for ever, not knowing why.
+                door.ask(members);
+                tokio::time::sleep(ASK).await;
+            }
             match step.map_err(|trouble| explain::<S>(&trouble, &path))? {
                 Step::Born(certificate) => {
                     let was_born = door.birth().kept().is_born;
