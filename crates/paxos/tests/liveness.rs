@@ -200,8 +200,8 @@ fn a_long_phase_one_is_not_overtaken_for_ever() {
 
 #[test]
 fn a_leader_that_adopts_more_than_its_acceptors_write_in_a_patience_stays_the_leader() {
-    // Everybody has restarted. To read what was voted on takes one and a half seconds, and to have it
-    // voted on again as much, against a patience of a fifth of a second.
+    // Everybody has restarted. To read what was voted on takes one and a half seconds, and to have
+    // it voted on again as much, against a patience of a fifth of a second.
     let records = |acceptor| (0..15_000).map(|slot| vote(acceptor, slot, 1_000)).collect();
     let mut world = World::with_disks(2, records, Limits::default(), LATENCY);
     world.byte = Duration::from_nanos(100);

@@ -163,6 +163,7 @@ fn the_service_manager_hears_of_a_node_s_life() {
 fn a_hangup_changes_the_level_and_refuses_the_rest() {
     let service = Service::start(&[]);
     service.told("READY=1");
+    service.told("STATUS=leads");
     service.rewrite(|text| {
         let text = text.replace("heartbeat = \"50ms\"", "heartbeat = \"60ms\"");
         text.replace("[quorums]", "[log]\nlevel = \"debug\"\n\n[quorums]")
