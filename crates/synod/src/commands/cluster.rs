@@ -41,7 +41,7 @@ enum ClusterCommand {
     Status(EndpointArgs),
     /// Ask whether values can be chosen, and how much more may fail
     ///
-    /// Exit codes: 0 healthy, 3 not healthy, 4 nothing reachable.
+    /// Exit codes: 0 healthy, 3 not healthy, 4 nothing reachable, 6 not allowed.
     #[command(after_help = "Examples:
   synod cluster health --config cluster/l1/synod.toml
   synod cluster health --timeout 1s -o json -e 127.0.0.1:7201")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use client::proto::StatusResponse;
 use paxos::Margin;
 
-use super::survey::survey;
+use super::survey::{Seen, survey};
 use crate::connection;
 use crate::endpoints::EndpointArgs;
 use crate::error::{CliError, Exit};
@@ -15,9 +15,13 @@ use crate::runtime;
 pub(super) fn run(args: &EndpointArgs, output: &Output) -> Result<Exit, CliError> {
     runtime::block_on(async {
         let connection = connection::open_for_states(args)?;
-        let seen = survey(&connection).await;
+        let mut seen = survey(&connection).await;
+        let denied = seen.iter().position(Seen::is_denied).map(|at| seen.swap_remove(at));
         let statuses: Vec<_> = seen.into_iter().filter_map(|seen| seen.status.ok()).collect();
         if statuses.is_empty() {
+            if let Some(Seen { status: Err(error), .. }) = denied {
+                return Err(error.into());
+            }
             let message = format!("no node answered (asked {})", connection.endpoints.join(", "));
             return Err(CliError::new("unreachable", Exit::Unreachable, message)
                 .hint("`synod cluster status` shows what each of them said"));

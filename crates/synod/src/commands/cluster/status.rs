@@ -46,8 +46,11 @@ pub(super) fn run(args: &EndpointArgs, output: &Output) -> Result<Exit, CliError
 }
 
 fn report(seen: Vec<Seen>) -> Report {
-    let is_answered = seen.iter().any(|seen| seen.status.is_ok());
-    let exit = if is_answered { Exit::Done } else { Exit::Unreachable };
+    let exit = match &seen {
+        seen if seen.iter().any(|it| it.status.is_ok()) => Exit::Done,
+        seen if seen.iter().any(Seen::is_denied) => Exit::Denied,
+        _ => Exit::Unreachable,
+    };
     let rows = seen.into_iter().map(row).collect();
     Report::rows("synod.cluster.status/1", "nodes", &COLUMNS, rows).exit(exit)
 }
@@ -173,5 +176,14 @@ mod tests {
     fn nothing_reachable_has_its_exit_code() {
         let unreachable = seen().into_iter().skip(1).collect();
         assert_eq!(report(unreachable).exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn to_be_known_by_nobody_has_another() {
+        let (endpoint, reason) = ("a:1".to_owned(), "no client of this cluster".to_owned());
+        let error = CallError::Failed { endpoint, code: client::Code::Unauthenticated, reason };
+        let mut all: Vec<Seen> = seen().into_iter().skip(1).collect();
+        all.push(Seen { endpoint: "a:1".into(), status: Err(error) });
+        assert_eq!(report(all).exit, Exit::Denied);
     }
 }

@@ -1,7 +1,7 @@
 //! Asks every node at once. A node that does not answer is a fact about it, not an error.
 
-use client::CallError;
 use client::proto::StatusResponse;
+use client::{CallError, Code};
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
@@ -10,6 +10,14 @@ use crate::connection::Connection;
 pub(crate) struct Seen {
     pub(crate) endpoint: String,
     pub(crate) status: Result<StatusResponse, CallError>,
+}
+
+impl Seen {
+    /// Whether the node is there, and does not say so to everybody.
+    pub(super) fn is_denied(&self) -> bool {
+        let Err(CallError::Failed { code, .. }) = &self.status else { return false };
+        matches!(code, Code::Unauthenticated | Code::PermissionDenied)
+    }
 }
 
 /// One answer an endpoint, in the order of the endpoints.
