@@ -281,7 +281,8 @@ impl<S: StateMachine> Start<S> {
         loop {
             let step = door.birth().next();
             if step.is_err() {
-                // Who was heard before it said anything would wait for ever, not knowing why.
+                // Who was heard before it said anything would wait for ever, not knowing why. The
+                // link ends with us, so it gets a moment to let that go.
                 door.ask(members);
                 tokio::time::sleep(ASK).await;
             }
